@@ -1,0 +1,1 @@
+//! Kabar's tenants, users, roles, permissions, API keys and audit log.

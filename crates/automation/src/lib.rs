@@ -1,0 +1,1 @@
+//! Autoreply rules of Kabar.

@@ -1,0 +1,1 @@
+//! The channel port of Kabar: content model, capabilities, delivery outcomes, inbound events.

@@ -1,0 +1,1 @@
+//! A tenant's WhatsApp numbers and Meta apps in Kabar.

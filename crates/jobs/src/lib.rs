@@ -1,0 +1,1 @@
+//! Durable background jobs for Kabar: enqueued in a unit of work, claimed, retried with back-off.

@@ -1,0 +1,1 @@
+//! Kabar: an embeddable WhatsApp platform. This crate composes the rooms behind one builder.

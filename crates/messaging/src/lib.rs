@@ -1,0 +1,1 @@
+//! Conversations, messages, the transactional outbox and the intake of Kabar.

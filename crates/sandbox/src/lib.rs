@@ -1,0 +1,1 @@
+//! An offline WhatsApp: a Graph API emulator with scripted faults.

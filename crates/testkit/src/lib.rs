@@ -1,0 +1,1 @@
+//! Test clock, sequential ids, builders and contract suites of Kabar.

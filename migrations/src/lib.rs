@@ -1,0 +1,1 @@
+//! The schema history of Kabar, one set for SQLite and PostgreSQL.
