@@ -33,6 +33,7 @@ pub mod phone;
 pub mod principal;
 pub mod scope;
 pub mod time;
+pub mod wake;
 pub mod work;
 
 pub use id::{
@@ -48,4 +49,5 @@ pub use scope::{Grant, InstallationScope, Scope};
 /// Text that is wiped from memory and redacted in `Debug`.
 pub use secrecy::{ExposeSecret, SecretString as Secret};
 pub use time::{Clock, SystemClock, Timestamp};
+pub use wake::{Topic, Wake};
 pub use work::{Once, OnceRepo, Store, StoreError, Work};

@@ -1,1 +1,35 @@
-//! SQLite and PostgreSQL storage of Kabar through sea-orm.
+//! Kabar's storage: SQLite (the embedded default) and PostgreSQL through sea-orm.
+//!
+//! [`Database`] opens units of work. Every domain's work trait is implemented over one transaction,
+//! and each repository is opened with the scope that its rows belong to, so no query can forget its
+//! tenant.
+//!
+//! * **SQLite**: one writer connection with immediate transactions. Units of work are savepoints;
+//!   those that queue up behind each other share one commit, and each returns only after that
+//!   commit reached the disk (`synchronous=FULL`). Readers have a pool of their own.
+//! * **PostgreSQL**: a transaction each. `lock_timeout` and `idle_in_transaction_session_timeout`
+//!   keep a frozen node from blocking others.
+//!
+//! # Adding a repository
+//! One file per aggregate with the same path as in its domain; entities in `entity.rs` beside it.
+//! Start every tenant query from `scope.account()`, return `Option` for look-ups, and run the
+//! domain's contract suite of `kabar-testkit` on both databases.
+
+mod accounts;
+mod automation;
+mod blobs;
+mod contacts;
+mod convert;
+mod database;
+mod devices;
+mod error;
+mod events;
+mod group;
+mod jobs;
+mod keyring;
+mod messaging;
+mod once;
+mod unit;
+
+pub use database::{Database, DatabaseUrl, OpenError};
+pub use keyring::{KeyRing, KeyRingError};

@@ -1,0 +1,78 @@
+//! What storage does for devices.
+
+use async_trait::async_trait;
+use kabar_channel::DeviceAddress;
+use kabar_core::{
+    DeviceId, InstallationScope, Page, PageRequest, Scope, StoreError, Timestamp, Work,
+};
+
+use crate::device::{Device, DeviceState, NewDevice};
+
+/// A unit of work with devices.
+pub trait DevicesWork: Work {
+    /// A tenant's devices.
+    fn devices(&self, scope: Scope) -> Box<dyn DeviceRepo + '_>;
+
+    /// Every device of the installation, for the roads in and out.
+    fn device_registry(&self, scope: InstallationScope) -> Box<dyn DeviceRegistry + '_>;
+}
+
+/// A tenant's devices. Removed devices are not seen.
+#[async_trait]
+pub trait DeviceRepo: Send {
+    /// Stores a device. [`StoreError::Conflict`] on `devices_address` when the address belongs to a
+    /// device already, of whatever tenant.
+    async fn insert(&mut self, device: &NewDevice) -> Result<(), StoreError>;
+
+    /// A device of the tenant.
+    async fn get(&mut self, id: DeviceId) -> Result<Option<Device>, StoreError>;
+
+    /// The tenant's devices, newest first.
+    async fn list(&mut self, page: PageRequest) -> Result<Page<Device>, StoreError>;
+
+    /// Stores name, credential, facts, state and settings of a device. `false` if there is none.
+    async fn update(&mut self, device: &Device) -> Result<bool, StoreError>;
+
+    /// Replaces the device token.
+    async fn set_token(
+        &mut self,
+        id: DeviceId,
+        hint: &str,
+        hash: [u8; 32],
+    ) -> Result<bool, StoreError>;
+
+    /// Removes a device; its messages stay, its address is free again.
+    async fn remove(&mut self, id: DeviceId, at: Timestamp) -> Result<bool, StoreError>;
+}
+
+/// Every device of the installation.
+#[async_trait]
+pub trait DeviceRegistry: Send {
+    /// Devices by id.
+    async fn by_ids(&mut self, ids: &[DeviceId]) -> Result<Vec<Device>, StoreError>;
+
+    /// Devices by the channel's own names.
+    async fn by_addresses(
+        &mut self,
+        addresses: &[DeviceAddress],
+    ) -> Result<Vec<Device>, StoreError>;
+
+    /// The device of a device token, by the token's device id and hash.
+    async fn by_token(
+        &mut self,
+        id: DeviceId,
+        hash: &[u8; 32],
+    ) -> Result<Option<Device>, StoreError>;
+
+    /// The devices that hang under a parent (Cloud API: a business account), of whatever tenant.
+    async fn by_parent(&mut self, parent: &str) -> Result<Vec<Device>, StoreError>;
+
+    /// Stores a state. `false` if it was that state already.
+    async fn set_state(
+        &mut self,
+        id: DeviceId,
+        state: DeviceState,
+        reason: Option<&str>,
+        at: Timestamp,
+    ) -> Result<bool, StoreError>;
+}

@@ -1,0 +1,285 @@
+//! Secrets at rest: XChaCha20-Poly1305 under a ring of keys.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chacha20poly1305::aead::{Aead as _, Payload};
+use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
+use kabar_core::{ExposeSecret as _, Secret};
+
+/// Bytes of a key.
+const KEY: usize = 32;
+/// Bytes of a nonce; long enough to be drawn at random (XChaCha20).
+const NONCE: usize = 24;
+
+/// Why keys or a sealed value cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyRingError {
+    /// The text is no list of keys.
+    #[error(
+        "KABAR_KEYS must be `id:key` pairs separated by commas, each key 32 bytes in base64; the \
+         first pair seals, all open"
+    )]
+    Malformed,
+    /// The key file cannot be read or written.
+    #[error("the key file {path} cannot be used")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Others can read the key file.
+    #[error("the key file {0} is readable by others; run `chmod 600` on it")]
+    Exposed(String),
+    /// A value was sealed under a key that is not on the ring.
+    #[error("a secret is sealed under the key `{0}`, which is not on the ring")]
+    UnknownKey(String),
+    /// A value was not sealed by this ring, or for another place.
+    #[error("a sealed secret cannot be opened: it was changed, or moved from another row")]
+    Broken,
+}
+
+/// The keys. The first seals; every one opens.
+pub struct KeyRing {
+    current: String,
+    keys: BTreeMap<String, XChaCha20Poly1305>,
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRing")
+            .field("current", &self.current)
+            .field("keys", &self.keys.keys())
+            .finish()
+    }
+}
+
+impl KeyRing {
+    /// Reads `id:base64,id:base64`; ids are letters, digits, `_` and `-`.
+    ///
+    /// # Errors
+    /// [`KeyRingError::Malformed`].
+    pub fn parse(text: &Secret) -> Result<Self, KeyRingError> {
+        let mut current = None;
+        let mut keys = BTreeMap::new();
+        for pair in text
+            .expose_secret()
+            .split([',', '\n'])
+            .map(str::trim)
+            .filter(|p| !p.is_empty())
+        {
+            let (id, key) = pair.split_once(':').ok_or(KeyRingError::Malformed)?;
+            let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            if id.is_empty() || !id.chars().all(word) {
+                return Err(KeyRingError::Malformed);
+            }
+            let bytes = STANDARD
+                .decode(key.trim())
+                .map_err(|_| KeyRingError::Malformed)?;
+            let cipher =
+                XChaCha20Poly1305::new_from_slice(&bytes).map_err(|_| KeyRingError::Malformed)?;
+            current.get_or_insert_with(|| id.to_owned());
+            keys.insert(id.to_owned(), cipher);
+        }
+        let current = current.ok_or(KeyRingError::Malformed)?;
+        Ok(Self { current, keys })
+    }
+
+    /// A ring of one key made now, and its text form.
+    pub fn generate() -> (Self, Secret) {
+        let mut key = [0; KEY];
+        random(&mut key);
+        let text = Secret::from(format!("k1:{}", STANDARD.encode(key)));
+        let ring = Self {
+            current: "k1".to_owned(),
+            keys: BTreeMap::from([("k1".to_owned(), XChaCha20Poly1305::new(&key.into()))]),
+        };
+        (ring, text)
+    }
+
+    /// Reads the key file, or makes it (mode 0600) when there is none. Keep it outside the backups:
+    /// whoever has both has the secrets.
+    ///
+    /// # Errors
+    /// [`KeyRingError::File`], [`KeyRingError::Exposed`], [`KeyRingError::Malformed`].
+    pub fn open_or_create(path: &Path) -> Result<Self, KeyRingError> {
+        let wrong = |source| KeyRingError::File {
+            path: path.display().to_string(),
+            source,
+        };
+        match std::fs::read_to_string(path) {
+            Ok(text) => {
+                private(path)?;
+                Self::parse(&Secret::from(text))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let (ring, text) = Self::generate();
+                create(path, text.expose_secret()).map_err(wrong)?;
+                Ok(ring)
+            }
+            Err(error) => Err(wrong(error)),
+        }
+    }
+
+    /// Seals a secret for one place: table, row and column are bound to it.
+    pub(crate) fn seal(&self, secret: &Secret, place: &Place<'_>) -> Result<String, KeyRingError> {
+        let mut nonce = [0; NONCE];
+        random(&mut nonce);
+        let cipher = self
+            .keys
+            .get(&self.current)
+            .ok_or(KeyRingError::Malformed)?;
+        let place = place.to_string();
+        let payload = Payload {
+            msg: secret.expose_secret().as_bytes(),
+            aad: place.as_bytes(),
+        };
+        let sealed = cipher
+            .encrypt(&XNonce::from(nonce), payload)
+            .map_err(|_| KeyRingError::Broken)?;
+        let mut bytes = nonce.to_vec();
+        bytes.extend(sealed);
+        Ok(format!("{}:{}", self.current, STANDARD.encode(bytes)))
+    }
+
+    /// Opens what was sealed for the same place.
+    pub(crate) fn open(&self, sealed: &str, place: &Place<'_>) -> Result<Secret, KeyRingError> {
+        let (id, text) = sealed.split_once(':').ok_or(KeyRingError::Broken)?;
+        let cipher = self
+            .keys
+            .get(id)
+            .ok_or_else(|| KeyRingError::UnknownKey(id.to_owned()))?;
+        let bytes = STANDARD.decode(text).map_err(|_| KeyRingError::Broken)?;
+        let (nonce, body) = bytes.split_at_checked(NONCE).ok_or(KeyRingError::Broken)?;
+        let nonce: [u8; NONCE] = nonce.try_into().map_err(|_| KeyRingError::Broken)?;
+        let place = place.to_string();
+        let payload = Payload {
+            msg: body,
+            aad: place.as_bytes(),
+        };
+        let plain = cipher
+            .decrypt(&XNonce::from(nonce), payload)
+            .map_err(|_| KeyRingError::Broken)?;
+        String::from_utf8(plain)
+            .map(Secret::from)
+            .map_err(|_| KeyRingError::Broken)
+    }
+}
+
+/// Where a secret is kept.
+pub(crate) struct Place<'a> {
+    pub(crate) table: &'a str,
+    pub(crate) row: uuid::Uuid,
+    pub(crate) column: &'a str,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}|{}|{}", self.table, self.row.simple(), self.column)
+    }
+}
+
+fn random(bytes: &mut [u8]) {
+    #[expect(
+        clippy::expect_used,
+        reason = "without system randomness nothing can be sealed"
+    )]
+    getrandom::fill(bytes).expect("the operating system gives random bytes");
+}
+
+#[cfg(unix)]
+fn private(path: &Path) -> Result<(), KeyRingError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let name = path.display().to_string();
+    let data = std::fs::metadata(path).map_err(|source| KeyRingError::File {
+        path: name.clone(),
+        source,
+    })?;
+    if data.permissions().mode() & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(KeyRingError::Exposed(name))
+    }
+}
+
+#[cfg(not(unix))]
+fn private(_: &Path) -> Result<(), KeyRingError> {
+    Ok(())
+}
+
+fn create(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Place<'_> = Place {
+        table: "devices",
+        row: uuid::Uuid::nil(),
+        column: "token",
+    };
+
+    #[test]
+    fn a_sealed_secret_opens_only_at_its_place() {
+        let (ring, _) = KeyRing::generate();
+        let sealed = ring.seal(&Secret::from("EAAG"), &HERE).expect("seals");
+        assert!(!sealed.contains("EAAG"));
+        assert_eq!(
+            ring.open(&sealed, &HERE).expect("opens").expose_secret(),
+            "EAAG"
+        );
+        let there = Place {
+            column: "app_secret",
+            ..HERE
+        };
+        assert!(matches!(
+            ring.open(&sealed, &there),
+            Err(KeyRingError::Broken)
+        ));
+    }
+
+    #[test]
+    fn old_keys_open_and_the_first_seals() {
+        let (old, old_text) = KeyRing::generate();
+        let sealed = old.seal(&Secret::from("x"), &HERE).expect("seals");
+        let new_key = STANDARD.encode([7; KEY]);
+        let text = Secret::from(format!("k2:{new_key},{}", old_text.expose_secret()));
+        let ring = KeyRing::parse(&text).expect("parses");
+        assert!(ring.open(&sealed, &HERE).is_ok());
+        assert!(
+            ring.seal(&Secret::from("x"), &HERE)
+                .expect("seals")
+                .starts_with("k2:")
+        );
+        let lost = KeyRing::parse(&Secret::from(format!("k2:{new_key}"))).expect("parses");
+        assert!(matches!(
+            lost.open(&sealed, &HERE),
+            Err(KeyRingError::UnknownKey(_))
+        ));
+    }
+
+    #[test]
+    fn sloppy_keys_are_refused() {
+        for text in ["", "k1", "k1:abc", "k 1:AAAA", ":AAAA"] {
+            assert!(KeyRing::parse(&Secret::from(text)).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! One unit of work: a transaction, or a savepoint of the writer's group.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kabar_core::{OnceRepo, StoreError, Work};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend};
+
+use crate::error::store;
+use crate::group::Turn;
+use crate::keyring::KeyRing;
+use crate::once::SeaOnce;
+
+/// What every work trait is implemented for. Repositories borrow it, so several can be open.
+pub(crate) struct Unit {
+    // The order matters: an unfinished savepoint is rolled back before the turn ends.
+    transaction: DatabaseTransaction,
+    turn: Option<Turn>,
+    ring: Arc<KeyRing>,
+}
+
+impl Unit {
+    pub(crate) fn new(
+        transaction: DatabaseTransaction,
+        turn: Option<Turn>,
+        ring: Arc<KeyRing>,
+    ) -> Self {
+        Self {
+            transaction,
+            turn,
+            ring,
+        }
+    }
+
+    /// The connection to run statements on.
+    pub(crate) const fn tx(&self) -> &DatabaseTransaction {
+        &self.transaction
+    }
+
+    /// The keys that secrets are sealed under.
+    pub(crate) fn ring(&self) -> &KeyRing {
+        &self.ring
+    }
+
+    /// Whether rows can be locked and skipped (`FOR UPDATE SKIP LOCKED`). SQLite has one writer.
+    pub(crate) fn locks_rows(&self) -> bool {
+        self.transaction.get_database_backend() == DbBackend::Postgres
+    }
+}
+
+#[async_trait]
+impl Work for Unit {
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        let Self {
+            transaction, turn, ..
+        } = *self;
+        match turn {
+            Some(turn) => turn.commit(transaction).await,
+            None => transaction.commit().await.map_err(store),
+        }
+    }
+
+    fn once(&self) -> Box<dyn OnceRepo + '_> {
+        Box::new(SeaOnce::new(self))
+    }
+}
