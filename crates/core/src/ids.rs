@@ -9,14 +9,6 @@ pub trait IdSource: Send + Sync + std::fmt::Debug {
 
     /// Fills `bytes` with unpredictable bytes, for keys and tokens.
     fn fill(&self, bytes: &mut [u8]);
-
-    /// A typed id: `let id: MessageId = ids.id();`.
-    fn id<T: From<Uuid>>(&self) -> T
-    where
-        Self: Sized,
-    {
-        T::from(self.next())
-    }
 }
 
 impl dyn IdSource {

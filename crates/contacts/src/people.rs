@@ -1,0 +1,287 @@
+//! From what a channel knows of people to contacts.
+//!
+//! The rules, in order:
+//! 1. The steadiest identity that is known decides: business-scoped id, linked id, number,
+//!    username.
+//! 2. A number whose owner is known under *another* permanent id of the same namespace was
+//!    recycled: its old ownership ends, and it goes to the new person.
+//! 3. Identities that nobody owns are added to the contact.
+//! 4. Identities of another contact that are no sign of recycling stay where they are; merging
+//!    contacts is the tenant's decision.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use kabar_channel::PersonIds;
+use kabar_core::{AccountId, ContactId, IdSource, IdentityId, StoreError, Timestamp};
+
+use crate::contact::{ContactKind, Identity, IdentityKey, IdentityKind};
+use crate::repo::{NewContactRow, PeopleRepo};
+
+/// Somebody as a channel knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Every identity, the steadiest first.
+    pub keys: Vec<IdentityKey>,
+    /// The name that it goes by.
+    pub profile_name: Option<String>,
+    /// What the tenant wants it to be called, if it is new.
+    pub name: Option<String>,
+    /// Whether it is one person or many.
+    pub kind: ContactKind,
+}
+
+impl Person {
+    /// A person from the channel's ids; `namespace` is the device's
+    /// (`kabar_devices::Device::namespace`).
+    pub fn from_ids(ids: &PersonIds, namespace: &str, profile_name: Option<&str>) -> Self {
+        use IdentityKind as K;
+        let scoped = |kind, value: &Option<String>| {
+            let namespace = namespace.to_owned();
+            value.clone().map(|value| IdentityKey {
+                kind,
+                namespace,
+                value,
+            })
+        };
+        let plain = |kind, value: &Option<String>| {
+            value.clone().map(|value| IdentityKey {
+                kind,
+                namespace: String::new(),
+                value,
+            })
+        };
+        let phone = ids.phone.as_ref().map(IdentityKey::phone);
+        let keys = [
+            scoped(K::Bsuid, &ids.bsuid),
+            scoped(K::ParentBsuid, &ids.parent_bsuid),
+            plain(K::Lid, &ids.lid),
+            phone,
+            plain(K::WaId, &ids.wa_id),
+            plain(K::Username, &ids.username),
+        ];
+        Self {
+            keys: keys.into_iter().flatten().collect(),
+            profile_name: profile_name.map(str::to_owned),
+            name: None,
+            kind: ContactKind::Person,
+        }
+    }
+
+    /// A group by its id on the network.
+    pub fn group(id: &str, namespace: &str) -> Self {
+        let key = IdentityKey {
+            kind: IdentityKind::Group,
+            namespace: namespace.to_owned(),
+            value: id.to_owned(),
+        };
+        Self {
+            keys: vec![key],
+            profile_name: None,
+            name: None,
+            kind: ContactKind::Group,
+        }
+    }
+
+    /// A person known by one identity.
+    pub fn of(key: IdentityKey) -> Self {
+        Self {
+            keys: vec![key],
+            profile_name: None,
+            name: None,
+            kind: ContactKind::Person,
+        }
+    }
+}
+
+/// The contact that a person turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resolved {
+    /// The contact.
+    pub contact: ContactId,
+    /// Whether it was made now.
+    pub created: bool,
+}
+
+/// What has to be written so that people have contacts.
+#[derive(Debug, Default, PartialEq)]
+struct Plan {
+    resolved: Vec<Resolved>,
+    close: Vec<IdentityId>,
+    claim: Vec<Identity>,
+}
+
+/// Finds or makes the contact of each person, in at most five statements for any number of people.
+/// A person without any identity gets a contact of its own.
+pub async fn resolve(
+    repo: &mut dyn PeopleRepo,
+    account: AccountId,
+    people: &[Person],
+    ids: &dyn IdSource,
+    at: Timestamp,
+) -> Result<Vec<Resolved>, StoreError> {
+    if people.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Sorted, so that two units of work never wait for each other in a circle.
+    let keys: BTreeSet<&IdentityKey> = people.iter().flat_map(|person| &person.keys).collect();
+    let keys: Vec<IdentityKey> = keys.into_iter().cloned().collect();
+    let known = repo.known(&keys).await?;
+    let mut plan = plan(people, known, ids, at);
+    if !plan.close.is_empty() {
+        repo.close(&plan.close, at).await?;
+    }
+    if !plan.claim.is_empty() {
+        plan.claim.sort_by(|a, b| a.key.cmp(&b.key));
+        let lost = lost(&plan.claim, &repo.claim(&plan.claim).await?);
+        for resolved in &mut plan.resolved {
+            if let Some(winner) = lost.get(&resolved.contact) {
+                *resolved = Resolved {
+                    contact: *winner,
+                    created: false,
+                };
+            }
+        }
+    }
+    let rows = new_rows(account, people, &plan.resolved, at);
+    if !rows.is_empty() {
+        repo.insert(&rows).await?;
+    }
+    Ok(plan.resolved)
+}
+
+/// Contacts of ours that were never made, because somebody else made the person's contact at the
+/// same time: ours → theirs. `present` are the owners after the claim.
+fn lost(claimed: &[Identity], present: &[Identity]) -> HashMap<ContactId, ContactId> {
+    let owners: HashMap<&IdentityKey, ContactId> = present
+        .iter()
+        .map(|identity| (&identity.key, identity.contact))
+        .collect();
+    let mut lost = HashMap::new();
+    for identity in claimed {
+        if let Some(owner) = owners.get(&identity.key)
+            && *owner != identity.contact
+        {
+            lost.entry(identity.contact).or_insert(*owner);
+        }
+    }
+    lost
+}
+
+fn new_rows(
+    account: AccountId,
+    people: &[Person],
+    resolved: &[Resolved],
+    at: Timestamp,
+) -> Vec<NewContactRow> {
+    let mut rows: BTreeMap<ContactId, NewContactRow> = BTreeMap::new();
+    for (person, resolved) in people.iter().zip(resolved).filter(|(_, r)| r.created) {
+        let row = rows
+            .entry(resolved.contact)
+            .or_insert_with(|| NewContactRow {
+                id: resolved.contact,
+                account,
+                kind: person.kind,
+                name: person.name.clone(),
+                profile_name: None,
+                variables: BTreeMap::new(),
+                at,
+            });
+        if person.profile_name.is_some() {
+            row.profile_name.clone_from(&person.profile_name);
+        }
+    }
+    rows.into_values().collect()
+}
+
+/// What is known while a plan is made.
+struct Known {
+    owner: HashMap<IdentityKey, Identity>,
+    permanent: HashMap<ContactId, Vec<IdentityKey>>,
+}
+
+impl Known {
+    fn new(identities: Vec<Identity>) -> Self {
+        let mut known = Self {
+            owner: HashMap::new(),
+            permanent: HashMap::new(),
+        };
+        for identity in identities {
+            known.add(identity);
+        }
+        known
+    }
+
+    fn add(&mut self, identity: Identity) {
+        if identity.key.kind.is_permanent() {
+            self.permanent
+                .entry(identity.contact)
+                .or_default()
+                .push(identity.key.clone());
+        }
+        self.owner.insert(identity.key.clone(), identity);
+    }
+
+    /// Whether the contact is certainly somebody else than the person: it has another permanent id
+    /// in a namespace where the person has one too.
+    fn is_somebody_else(&self, contact: ContactId, person: &Person) -> bool {
+        let theirs = self
+            .permanent
+            .get(&contact)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        person
+            .keys
+            .iter()
+            .filter(|key| key.kind.is_permanent())
+            .any(|key| {
+                theirs.iter().any(|their| {
+                    their.kind == key.kind
+                        && their.namespace == key.namespace
+                        && their.value != key.value
+                })
+            })
+    }
+}
+
+fn plan(people: &[Person], known: Vec<Identity>, ids: &dyn IdSource, at: Timestamp) -> Plan {
+    let mut known = Known::new(known);
+    let mut plan = Plan::default();
+    let mut made = BTreeSet::new();
+    for person in people {
+        let owner = person.keys.iter().find_map(|key| {
+            let identity = known.owner.get(key)?;
+            (!known.is_somebody_else(identity.contact, person)).then_some(identity.contact)
+        });
+        let contact = owner.unwrap_or_else(|| ids.id());
+        if owner.is_none() {
+            made.insert(contact);
+        }
+        for key in &person.keys {
+            let holder = known.owner.get(key).cloned();
+            match holder {
+                Some(identity) if identity.contact == contact => continue,
+                Some(identity) if known.is_somebody_else(identity.contact, person) => {
+                    // Recycled. Claimed in this very batch: simply not claimed any more.
+                    plan.claim.retain(|claim| claim.id != identity.id);
+                    plan.close.push(identity.id);
+                }
+                Some(_) => continue,
+                None => {}
+            }
+            let identity = Identity {
+                id: ids.id(),
+                contact,
+                key: key.clone(),
+                valid_from: at,
+                valid_until: None,
+            };
+            known.add(identity.clone());
+            plan.claim.push(identity);
+        }
+        plan.resolved.push(Resolved {
+            contact,
+            created: made.contains(&contact),
+        });
+    }
+    plan
+}

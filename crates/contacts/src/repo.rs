@@ -1,0 +1,89 @@
+//! What storage does for contacts.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use kabar_core::{
+    AccountId, ContactId, IdentityId, Page, PageRequest, Scope, StoreError, Timestamp, Work,
+};
+
+use crate::contact::{Contact, ContactKind, Identity, IdentityKey};
+
+/// A unit of work with contacts.
+pub trait ContactsWork: Work {
+    /// A tenant's contacts.
+    fn contacts(&self, scope: Scope) -> Box<dyn ContactRepo + '_>;
+
+    /// A tenant's identities, for the roads in and out.
+    fn people(&self, scope: Scope) -> Box<dyn PeopleRepo + '_>;
+}
+
+/// A contact to store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewContactRow {
+    /// Its id.
+    pub id: ContactId,
+    /// Its account.
+    pub account: AccountId,
+    /// Whether it is one person or many.
+    pub kind: ContactKind,
+    /// What the tenant calls it.
+    pub name: Option<String>,
+    /// What the person calls itself.
+    pub profile_name: Option<String>,
+    /// The tenant's own facts.
+    pub variables: BTreeMap<String, String>,
+    /// When it was made.
+    pub at: Timestamp,
+}
+
+/// Which contacts are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContactFilter {
+    /// The one who owns this identity now.
+    pub identity: Option<IdentityKey>,
+}
+
+/// A tenant's contacts. Removed contacts are not seen.
+#[async_trait]
+pub trait ContactRepo: Send {
+    /// Contacts by id, with their present identities; those that do not exist are left out.
+    async fn by_ids(&mut self, ids: &[ContactId]) -> Result<Vec<Contact>, StoreError>;
+
+    /// The tenant's contacts, newest first.
+    async fn list(
+        &mut self,
+        filter: &ContactFilter,
+        page: PageRequest,
+    ) -> Result<Page<Contact>, StoreError>;
+
+    /// Stores names, variables and consent. `false` if there is no such contact.
+    async fn update(&mut self, contact: &Contact) -> Result<bool, StoreError>;
+
+    /// Removes a contact and ends its identities. `false` if there is no such contact.
+    async fn remove(&mut self, id: ContactId, at: Timestamp) -> Result<bool, StoreError>;
+
+    /// Stores the names that people gave themselves, where they changed.
+    async fn set_profile_names(
+        &mut self,
+        names: &[(ContactId, String)],
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
+}
+
+/// A tenant's identities.
+#[async_trait]
+pub trait PeopleRepo: Send {
+    /// Every present identity of every contact that owns one of the keys.
+    async fn known(&mut self, keys: &[IdentityKey]) -> Result<Vec<Identity>, StoreError>;
+
+    /// Takes identities that nobody owns, and returns the present owners of all the keys: somebody
+    /// else may have been quicker.
+    async fn claim(&mut self, identities: &[Identity]) -> Result<Vec<Identity>, StoreError>;
+
+    /// Ends ownerships.
+    async fn close(&mut self, identities: &[IdentityId], at: Timestamp) -> Result<(), StoreError>;
+
+    /// Stores contacts.
+    async fn insert(&mut self, contacts: &[NewContactRow]) -> Result<(), StoreError>;
+}
