@@ -11,7 +11,7 @@ pub trait IdSource: Send + Sync + std::fmt::Debug {
     fn fill(&self, bytes: &mut [u8]);
 }
 
-impl dyn IdSource {
+impl dyn IdSource + '_ {
     /// A typed id: `let id: MessageId = ids.id();`.
     pub fn id<T: From<Uuid>>(&self) -> T {
         T::from(self.next())
