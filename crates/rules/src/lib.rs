@@ -147,3 +147,8 @@ pub use keyword::Keyword;
 pub use rule::{MatchKind, Rule, Words};
 pub use set::{Match, Matches, RuleSet};
 pub use template::{Missing, RenderError, Template, TemplateError, Values};
+
+/// The README's example is a test, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
