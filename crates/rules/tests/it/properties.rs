@@ -183,9 +183,17 @@ fn definitions(pieces: &[&'static str]) -> impl Strategy<Value = Definition> + u
     )
 }
 
+/// A few pieces, half the time of one script.
+fn alphabets() -> impl Strategy<Value = Vec<&'static str>> {
+    const NEAR: usize = 8;
+    let near = (0..PIECES.len() - NEAR)
+        .prop_flat_map(|start| subsequence(PIECES[start..start + NEAR].to_vec(), 2..5));
+    prop_oneof![subsequence(PIECES.to_vec(), 2..5), near]
+}
+
 /// Rules and a message of the same few pieces, so that they often match.
 fn cases() -> impl Strategy<Value = (Vec<Definition>, String)> {
-    subsequence(PIECES.to_vec(), 2..5).prop_flat_map(|mut pieces| {
+    alphabets().prop_flat_map(|mut pieces| {
         pieces.push(" ");
         (
             proptest::collection::vec(definitions(&pieces), 1..4),
