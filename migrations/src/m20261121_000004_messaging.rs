@@ -104,7 +104,7 @@ crate::ddl::migration! {
             PRIMARY KEY (device_id, contact_id)
         )",
         "CREATE INDEX lanes_ready ON lanes (device_id, priority, ready_at)",
-        "CREATE INDEX lanes_ready_at ON lanes (ready_at)",
+        "CREATE INDEX lanes_ready_at ON lanes (device_id, ready_at)",
         "CREATE INDEX lanes_owner ON lanes (owner) WHERE owner IS NOT NULL",
         "CREATE TABLE parked_statuses (
             id {id} PRIMARY KEY,

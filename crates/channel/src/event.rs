@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use kabar_core::{MetaAppId, StoreError};
+use kabar_core::{AccountId, MetaAppId, StoreError};
 use serde_json::Value;
 
 use crate::channel::ChannelKind;
@@ -93,6 +93,9 @@ pub struct Batch {
     pub events: Vec<ChannelEvent>,
     /// The bytes that they came in.
     pub raw: Option<RawBody>,
+    /// Whose devices the batch may speak of: a tenant's own app has no say in another tenant's.
+    /// `None` for the installation's own channels.
+    pub within: Option<AccountId>,
 }
 
 /// What the intake did with a batch.

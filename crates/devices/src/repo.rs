@@ -67,6 +67,9 @@ pub trait DeviceRegistry: Send {
     /// The devices that hang under a parent (Cloud API: a business account), of whatever tenant.
     async fn by_parent(&mut self, parent: &str) -> Result<Vec<Device>, StoreError>;
 
+    /// Which of these numbers (`+` and digits) belong to a device of the installation.
+    async fn own_numbers(&mut self, numbers: &[String]) -> Result<Vec<String>, StoreError>;
+
     /// Stores a state. `false` if it was that state already.
     async fn set_state(
         &mut self,

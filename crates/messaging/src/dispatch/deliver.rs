@@ -1,0 +1,188 @@
+//! One message: prepare, commit `sending`, transmit.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use kabar_channel::{Accepted, Channel, DeviceLink, Outgoing, Prepared, Reason, SendError};
+use kabar_core::StoreError;
+
+use super::outcome::Finished;
+use super::{InHand, Inner, SCOPE};
+use crate::message::{Body, Lane, Message, Stage, Status};
+
+/// A message that is prepared and wants to be sent.
+#[derive(Clone)]
+pub(super) struct Ready {
+    pub(super) message: Message,
+    pub(super) fence: i64,
+    pub(super) prepared: Prepared,
+}
+
+/// Whether the send may begin.
+pub(super) enum Started {
+    /// `sending` is committed.
+    Yes,
+    /// The claim was lost, the message was cancelled, or storage is away: nothing was sent, and
+    /// whoever claims the lane next finds the message as it is.
+    No,
+}
+
+impl Inner {
+    pub(super) async fn deliver(self: &Arc<Self>, in_hand: InHand) {
+        let InHand {
+            device,
+            message,
+            fence,
+        } = in_hand;
+        let link = DeviceLink {
+            fence: u64::try_from(fence).unwrap_or_default(),
+            ..device.link()
+        };
+        let result = self.send(&link, &message, fence).await;
+        let Some(result) = result else { return };
+        let finished = Finished {
+            message: message.id,
+            attempt: message.attempts,
+            device,
+            result,
+        };
+        self.finish(finished).await;
+    }
+
+    /// `None` if nothing was sent and nothing has to be stored.
+    async fn send(
+        self: &Arc<Self>,
+        link: &DeviceLink,
+        message: &Message,
+        fence: i64,
+    ) -> Option<Result<Accepted, SendError>> {
+        let channel = match self.channels.of(link) {
+            Ok(ports) => Arc::clone(ports.channel()),
+            Err(error) => return Some(Err(error)),
+        };
+        let Some(outgoing) = outgoing(message) else {
+            let text = "an incoming message cannot be sent";
+            return Some(Err(SendError::refused("not_outgoing", text)));
+        };
+        let prepared = match prepare(&*channel, link, message, &outgoing).await {
+            Ok(prepared) => prepared,
+            Err(error) => return Some(Err(error)),
+        };
+        let ready = Ready {
+            message: message.clone(),
+            fence,
+            prepared: prepared.clone(),
+        };
+        match self.start(ready).await {
+            Started::Yes => {}
+            Started::No => return None,
+        }
+        if !self.lease_holds() {
+            // The commit took so long that another node may own the lane by now. Nothing was sent.
+            let reason = Reason::new("lease", "the node was too slow to begin the send");
+            return Some(Err(SendError::Retry {
+                after: None,
+                reason,
+            }));
+        }
+        Some(channel.transmit(link, &outgoing, &prepared).await)
+    }
+
+    async fn start(self: &Arc<Self>, ready: Ready) -> Started {
+        let inner = Arc::clone(self);
+        let started = self.starting.submit(ready, move |batch| {
+            let inner = Arc::clone(&inner);
+            async move { inner.start_all(batch).await }
+        });
+        started.await.unwrap_or(Started::No)
+    }
+
+    async fn start_all(&self, batch: Vec<Ready>) -> Vec<Started> {
+        let count = batch.len();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.try_start(&batch).await {
+                Ok(started) => return started,
+                Err(StoreError::Contended(_)) if tries < 4 => {}
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "dispatch.start");
+                    return (0..count).map(|_| Started::No).collect();
+                }
+            }
+        }
+    }
+
+    async fn try_start(&self, batch: &[Ready]) -> Result<Vec<Started>, StoreError> {
+        let now = self.clock.now();
+        let work = self.store.begin().await?;
+        let mut ids: Vec<_> = batch.iter().map(|ready| ready.message.id).collect();
+        ids.sort_unstable();
+        let locked = work.outbox(SCOPE).lock(&ids).await?;
+        let claims: Vec<(Lane, i64)> = batch
+            .iter()
+            .map(|ready| (ready.message.lane(), ready.fence))
+            .collect();
+        let mine: HashSet<Lane> = work
+            .outbox(SCOPE)
+            .still_mine(self.node, &claims)
+            .await?
+            .into_iter()
+            .collect();
+        let mut saved = Vec::with_capacity(batch.len());
+        let started = batch
+            .iter()
+            .map(|ready| {
+                let current = locked.iter().find(|message| message.id == ready.message.id);
+                let Some(current) = current.filter(|message| is_claimed(message, ready)) else {
+                    return Started::No;
+                };
+                if !mine.contains(&current.lane()) {
+                    return Started::No;
+                }
+                let mut message = current.clone();
+                message.stage = Some(Stage::Sending);
+                message.prepared = Some(ready.prepared.clone());
+                message.updated_at = now;
+                saved.push(message);
+                Started::Yes
+            })
+            .collect();
+        work.outbox(SCOPE).save(&saved).await?;
+        work.commit().await?;
+        Ok(started)
+    }
+}
+
+fn is_claimed(message: &Message, ready: &Ready) -> bool {
+    message.status == Status::Processing
+        && message.stage == Some(Stage::Claimed)
+        && message.attempts == ready.message.attempts
+}
+
+async fn prepare(
+    channel: &dyn Channel,
+    link: &DeviceLink,
+    message: &Message,
+    outgoing: &Outgoing,
+) -> Result<Prepared, SendError> {
+    // What an earlier try prepared still holds for text; uploads may have expired since.
+    match (&message.prepared, outgoing.content.media()) {
+        (Some(prepared), None) => Ok(prepared.clone()),
+        _ => channel.prepare(link, outgoing).await,
+    }
+}
+
+fn outgoing(message: &Message) -> Option<Outgoing> {
+    let Body::Out(content) = &message.body else {
+        return None;
+    };
+    Some(Outgoing {
+        id: message.id,
+        attempt: message.attempts,
+        to: message.recipient.clone()?,
+        content: content.clone(),
+        reply_to: message.reply_to.clone(),
+        wire_id: message.wire_id.clone(),
+    })
+}

@@ -1,0 +1,367 @@
+//! The way out: claims lanes, asks the pacer, hands messages to their channel, stores what came of
+//! it. Nothing else ever calls [`kabar_channel::Channel::transmit`].
+//!
+//! A message's way through a node:
+//!
+//! 1. its lane is **claimed** (a lease with a fence), the message becomes `processing/claimed`;
+//! 2. the channel **prepares** it (uploads; repeatable);
+//! 3. `sending` is **committed**, together with what was prepared, if the claim still holds;
+//! 4. the channel **transmits** it;
+//! 5. the **outcome** is committed, and the lane goes back.
+//!
+//! Steps 3 and 5 are shared by all messages that are at them at the same time (one commit for
+//! many). A node that dies before 3 lost nothing; between 3 and 5 the message is uncertain.
+
+mod deliver;
+mod outcome;
+mod pacer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use kabar_channel::Channels;
+use kabar_core::{
+    Clock, DeviceId, IdSource, InstallationScope, Store, StoreError, Timestamp, Topic, Wake,
+};
+use kabar_devices::Device;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::batch::Batcher;
+use crate::message::{Lane, Message};
+use crate::policy::{self, Next};
+use crate::repo::{ClaimedLane, RoadWork, after};
+use crate::send::status_event;
+use deliver::{Ready, Started};
+use outcome::Finished;
+use pacer::Pacer;
+
+pub(crate) const SCOPE: InstallationScope = InstallationScope::system("dispatch");
+
+/// How a dispatcher works.
+#[derive(Debug, Clone, Copy)]
+pub struct DispatcherSettings {
+    /// For how long a claim holds without being renewed; a node that died is taken over after it.
+    pub lease: Duration,
+    /// The longest sleep between two looks at the lanes.
+    pub poll: Duration,
+    /// Messages in hand at the same time, over all devices.
+    pub parallel: usize,
+}
+
+impl Default for DispatcherSettings {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(8),
+            poll: Duration::from_millis(500),
+            parallel: 512,
+        }
+    }
+}
+
+/// Sends what is in the outbox. Cheap to clone.
+#[derive(Clone)]
+pub struct Dispatcher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store<dyn RoadWork>>,
+    channels: Channels,
+    clock: Arc<dyn Clock>,
+    wake: Arc<dyn Wake>,
+    settings: DispatcherSettings,
+    /// This node, for as long as it lives.
+    node: Uuid,
+    pacer: Pacer,
+    in_hand: AtomicUsize,
+    tasks: TaskTracker,
+    /// Until when the node's claims hold, by a clock that never jumps.
+    lease_until: std::sync::Mutex<Instant>,
+    starting: Batcher<Ready, Started>,
+    finishing: Batcher<Finished, Result<(), Arc<StoreError>>>,
+}
+
+/// A message in hand.
+struct InHand {
+    device: Device,
+    message: Message,
+    fence: i64,
+}
+
+impl Dispatcher {
+    /// A dispatcher with an identity of its own.
+    pub fn new(
+        store: Arc<dyn Store<dyn RoadWork>>,
+        channels: Channels,
+        clock: Arc<dyn Clock>,
+        ids: &dyn IdSource,
+        wake: Arc<dyn Wake>,
+        settings: DispatcherSettings,
+    ) -> Self {
+        let node = ids.next();
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                channels,
+                clock,
+                wake,
+                settings,
+                node,
+                pacer: Pacer::default(),
+                in_hand: AtomicUsize::new(0),
+                tasks: TaskTracker::new(),
+                lease_until: std::sync::Mutex::new(Instant::now()),
+                starting: Batcher::default(),
+                finishing: Batcher::default(),
+            }),
+        }
+    }
+
+    /// Works until `stop`; messages in hand are finished before it returns.
+    pub async fn run(&self, stop: CancellationToken) {
+        let heart = self.beat();
+        let work = async {
+            while !stop.is_cancelled() {
+                let claimed = match self.inner.round().await {
+                    Ok(claimed) => claimed,
+                    Err(error) => {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "dispatch.round");
+                        0
+                    }
+                };
+                if claimed == 0 {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = self.inner.wake.wait(Topic::Outbox, self.inner.settings.poll) => {}
+                    }
+                }
+            }
+            self.inner.tasks.close();
+            self.inner.tasks.wait().await;
+        };
+        // The claims are renewed until the last message in hand is finished.
+        tokio::select! {
+            () = work => {}
+            () = heart => {}
+        }
+    }
+
+    /// Sends everything that may go now, until nothing is left; returns how many messages were
+    /// taken in hand. For tests and for programs that run by hand.
+    ///
+    /// # Errors
+    /// What storage says.
+    pub async fn drain(&self) -> Result<usize, StoreError> {
+        let mut all = 0;
+        loop {
+            let claimed = self.inner.round().await?;
+            while self.inner.in_hand.load(Ordering::Acquire) > 0 {
+                tokio::task::yield_now().await;
+            }
+            if claimed == 0 {
+                return Ok(all);
+            }
+            all += claimed;
+        }
+    }
+
+    async fn beat(&self) {
+        let inner = &self.inner;
+        let mut ticks = tokio::time::interval(inner.settings.lease / 4);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if inner.in_hand.load(Ordering::Acquire) == 0 {
+                continue;
+            }
+            if let Err(error) = inner.renew().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "dispatch.renew");
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Looks once at every device that has something to send; returns how many messages were taken
+    /// in hand.
+    async fn round(self: &Arc<Self>) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let work = self.store.read().await?;
+        let ready = work.outbox(SCOPE).ready_devices(now).await?;
+        let ready: Vec<DeviceId> = ready
+            .into_iter()
+            .filter(|device| self.pacer.may_send(*device, now))
+            .collect();
+        if ready.is_empty() {
+            return Ok(0);
+        }
+        let devices = work.device_registry(SCOPE).by_ids(&ready).await?;
+        drop(work);
+        let devices: BTreeMap<DeviceId, Device> = devices
+            .into_iter()
+            .map(|device| (device.id, device))
+            .collect();
+        let mut taken = 0;
+        for device in devices.values() {
+            let slots = self.slots(device);
+            if slots > 0 {
+                taken += self.take(device, slots, now).await?;
+            }
+        }
+        Ok(taken)
+    }
+
+    /// How many more messages of the device may be in hand: what its channel allows, and a fair
+    /// share of what the node can do.
+    fn slots(&self, device: &Device) -> u16 {
+        let link = device.link();
+        let most = self
+            .channels
+            .get(&link.channel)
+            .map_or(1, |ports| ports.channel().capabilities(&link).in_flight);
+        let free = self
+            .settings
+            .parallel
+            .saturating_sub(self.in_hand.load(Ordering::Acquire));
+        let slots = most
+            .saturating_sub(self.pacer.in_hand(device.id))
+            .min(free.div_ceil(2));
+        u16::try_from(slots).unwrap_or(u16::MAX)
+    }
+
+    /// Claims lanes of a device and takes their heads in hand.
+    async fn take(
+        self: &Arc<Self>,
+        device: &Device,
+        slots: u16,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let until = after(now, self.settings.lease);
+        let leased = Instant::now() + self.settings.lease;
+        let work = self.store.begin().await?;
+        let claimed = work
+            .outbox(SCOPE)
+            .claim(device.id, self.node, now, until, slots)
+            .await?;
+        if claimed.is_empty() {
+            return Ok(0);
+        }
+        let lanes = claimed.len();
+        let (send, settle) = self.sort(device, claimed, now);
+        let changed: Vec<Message> = send
+            .iter()
+            .map(|in_hand| &in_hand.message)
+            .chain(settle.iter().filter_map(|(_, head)| head.as_ref()))
+            .cloned()
+            .collect();
+        work.outbox(SCOPE).save(&changed).await?;
+        let events: Vec<_> = changed
+            .iter()
+            .map(|message| status_event(message, now))
+            .collect();
+        work.events().append(&events).await?;
+        let back: Vec<Lane> = settle.iter().map(|(lane, _)| *lane).collect();
+        work.outbox(SCOPE).settle(&back, Some(self.node)).await?;
+        work.commit().await?;
+        self.extend_lease(leased);
+        for in_hand in send {
+            self.spawn(in_hand);
+        }
+        Ok(lanes)
+    }
+
+    /// What can be sent, and the lanes that go back at once with what was decided about their
+    /// heads.
+    fn sort(
+        &self,
+        device: &Device,
+        claimed: Vec<ClaimedLane>,
+        now: Timestamp,
+    ) -> (Vec<InHand>, Vec<(Lane, Option<Message>)>) {
+        let link = device.link();
+        let safety = self
+            .channels
+            .get(&link.channel)
+            .map_or(kabar_channel::RetrySafety::Never, |ports| {
+                ports.channel().capabilities(&link).retry
+            });
+        let (mut send, mut settle) = (Vec::new(), Vec::new());
+        for ClaimedLane { lane, fence, head } in claimed {
+            let Some(mut message) = head else {
+                settle.push((lane, None));
+                continue;
+            };
+            match policy::next(&mut message, &device.settings, safety, now) {
+                Next::Send => send.push(InHand {
+                    device: device.clone(),
+                    message,
+                    fence,
+                }),
+                Next::Settled => settle.push((lane, Some(message))),
+            }
+        }
+        (send, settle)
+    }
+
+    fn spawn(self: &Arc<Self>, in_hand: InHand) {
+        self.in_hand.fetch_add(1, Ordering::AcqRel);
+        self.pacer.took(in_hand.device.id);
+        let inner = Arc::clone(self);
+        let device = in_hand.device.id;
+        let task = async move {
+            let done = Done {
+                inner: Arc::clone(&inner),
+                device,
+            };
+            inner.deliver(in_hand).await;
+            drop(done);
+        };
+        self.tasks.spawn(task);
+    }
+
+    async fn renew(&self) -> Result<(), StoreError> {
+        let leased = Instant::now() + self.settings.lease;
+        let until = after(self.clock.now(), self.settings.lease);
+        let work = self.store.begin().await?;
+        work.outbox(SCOPE).renew(self.node, until).await?;
+        work.commit().await?;
+        self.extend_lease(leased);
+        Ok(())
+    }
+
+    fn extend_lease(&self, until: Instant) {
+        let mut lease = self
+            .lease_until
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        *lease = (*lease).max(until);
+    }
+
+    /// Whether the node may still begin a send: with a quarter of the lease to spare.
+    fn lease_holds(&self) -> bool {
+        let lease = *self
+            .lease_until
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        Instant::now() + self.settings.lease / 4 < lease
+    }
+}
+
+/// Counts a message out of hand, however its task ended.
+struct Done {
+    inner: Arc<Inner>,
+    device: DeviceId,
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.inner.pacer.gave_back(self.device);
+        self.inner.in_hand.fetch_sub(1, Ordering::AcqRel);
+        self.inner.wake.wake(Topic::Outbox);
+    }
+}

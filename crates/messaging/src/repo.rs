@@ -1,0 +1,349 @@
+//! What storage does for messages.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use kabar_channel::StatusUpdate;
+use kabar_channel::ports::Uploaded;
+use kabar_contacts::ContactsWork;
+use kabar_core::{
+    AccountId, ConversationId, DeviceId, InstallationScope, MediaId, MessageId, MetaAppId, Page,
+    PageRequest, Scope, StoreError, Timestamp, Work,
+};
+use kabar_devices::DevicesWork;
+use kabar_events::EventsWork;
+use kabar_jobs::JobsWork;
+use uuid::Uuid;
+
+use crate::conversation::Conversation;
+use crate::media::MediaRecord;
+use crate::message::{Lane, Message, MessageFilter};
+
+/// A unit of work with messages.
+pub trait MessagesWork: Work {
+    /// A tenant's messages.
+    fn messages(&self, scope: Scope) -> Box<dyn MessageRepo + '_>;
+
+    /// A tenant's conversations.
+    fn conversations(&self, scope: Scope) -> Box<dyn ConversationRepo + '_>;
+
+    /// A tenant's files.
+    fn media(&self, scope: Scope) -> Box<dyn MediaRepo + '_>;
+
+    /// Every lane and message of the installation, for the road out.
+    fn outbox(&self, scope: InstallationScope) -> Box<dyn OutboxRepo + '_>;
+
+    /// What came in and could not be placed, for the road in.
+    fn inbox(&self, scope: InstallationScope) -> Box<dyn InboxRepo + '_>;
+}
+
+/// What the roads in and out need.
+pub trait RoadWork: MessagesWork + ContactsWork + DevicesWork + EventsWork + JobsWork {}
+impl<T> RoadWork for T where
+    T: MessagesWork + ContactsWork + DevicesWork + EventsWork + JobsWork + ?Sized
+{
+}
+
+/// A tenant's messages. A device token sees its device's only.
+#[async_trait]
+pub trait MessageRepo: Send {
+    /// Stores outgoing messages.
+    async fn insert(&mut self, messages: &[Message]) -> Result<(), StoreError>;
+
+    /// Stores incoming messages that are not there yet (by device, direction and dedupe key);
+    /// returns the ids of those that were new.
+    async fn insert_new(&mut self, messages: &[Message]) -> Result<Vec<MessageId>, StoreError>;
+
+    /// Messages by id, in no order; those that do not exist are left out.
+    async fn by_ids(&mut self, ids: &[MessageId]) -> Result<Vec<Message>, StoreError>;
+
+    /// Ids and wire ids of a device's messages by wire id.
+    async fn by_wire_ids(
+        &mut self,
+        device: DeviceId,
+        wire_ids: &[String],
+    ) -> Result<Vec<(String, MessageId)>, StoreError>;
+
+    /// Messages, newest first.
+    async fn list(
+        &mut self,
+        filter: &MessageFilter,
+        page: PageRequest,
+    ) -> Result<Page<Message>, StoreError>;
+
+    /// Notes the stored file of an incoming message.
+    async fn set_media(&mut self, id: MessageId, media: MediaId) -> Result<(), StoreError>;
+}
+
+/// A tenant's conversations. A device token sees its device's only.
+#[async_trait]
+pub trait ConversationRepo: Send {
+    /// Finds or makes the conversations of lanes; returns them in no order.
+    async fn ensure(
+        &mut self,
+        wanted: &[(ConversationId, Lane)],
+        at: Timestamp,
+    ) -> Result<Vec<(ConversationId, Lane)>, StoreError>;
+
+    /// Notes that messages came in or went out. Times never go backwards.
+    async fn touch(&mut self, touches: &[Touch]) -> Result<(), StoreError>;
+
+    /// A conversation.
+    async fn get(&mut self, id: ConversationId) -> Result<Option<Conversation>, StoreError>;
+
+    /// Conversations, newest first.
+    async fn list(
+        &mut self,
+        device: Option<DeviceId>,
+        page: PageRequest,
+    ) -> Result<Page<Conversation>, StoreError>;
+
+    /// Sets the unread count to zero, and incoming messages to read.
+    async fn mark_read(&mut self, id: ConversationId, at: Timestamp) -> Result<(), StoreError>;
+}
+
+/// What happened in a conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Touch {
+    /// The conversation.
+    pub conversation: Option<ConversationId>,
+    /// The contact wrote.
+    pub in_at: Option<Timestamp>,
+    /// We wrote.
+    pub out_at: Option<Timestamp>,
+    /// So many more are unread.
+    pub unread: u32,
+    /// The customer-service window is open until.
+    pub window_expires_at: Option<Timestamp>,
+    /// Everything is free until.
+    pub entry_point_expires_at: Option<Timestamp>,
+}
+
+/// A place in a lane, for messages that were just inserted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneEntry {
+    /// The lane.
+    pub lane: Lane,
+    /// Its account.
+    pub account: AccountId,
+    /// The priority of the new messages.
+    pub priority: i16,
+    /// When the first of them may go.
+    pub ready_at: Timestamp,
+}
+
+/// A lane in a node's hands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimedLane {
+    /// The lane.
+    pub lane: Lane,
+    /// Proves the claim: grows with every claim of the lane.
+    pub fence: i64,
+    /// The message at its head; `None` if the line is empty, or its head is being changed by
+    /// somebody else.
+    pub head: Option<Message>,
+}
+
+/// Every lane and message of the installation. Messages are locked before lanes, both in the order
+/// of their keys, so that units of work never wait for each other in a circle.
+#[async_trait]
+pub trait OutboxRepo: Send {
+    /// Puts new messages' lanes into the queue, or moves them forward.
+    async fn put(&mut self, entries: &[LaneEntry]) -> Result<(), StoreError>;
+
+    /// The devices that have a lane that is ready, without looking at how many.
+    async fn ready_devices(&mut self, now: Timestamp) -> Result<Vec<DeviceId>, StoreError>;
+
+    /// Claims at most `limit` ready lanes of a device, replies first, and returns their heads.
+    async fn claim(
+        &mut self,
+        device: DeviceId,
+        owner: Uuid,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<ClaimedLane>, StoreError>;
+
+    /// Prolongs every claim of a node; returns how many there are.
+    async fn renew(&mut self, owner: Uuid, until: Timestamp) -> Result<u64, StoreError>;
+
+    /// Messages by id, locked until the unit of work ends.
+    async fn lock(&mut self, ids: &[MessageId]) -> Result<Vec<Message>, StoreError>;
+
+    /// Messages by device and wire id, locked until the unit of work ends.
+    async fn lock_by_wire_ids(
+        &mut self,
+        wire_ids: &[(DeviceId, String)],
+    ) -> Result<Vec<Message>, StoreError>;
+
+    /// Stores everything that can change about messages that exist.
+    async fn save(&mut self, messages: &[Message]) -> Result<(), StoreError>;
+
+    /// Which of the claims still hold, locked until the unit of work ends.
+    async fn still_mine(
+        &mut self,
+        owner: Uuid,
+        claims: &[(Lane, i64)],
+    ) -> Result<Vec<Lane>, StoreError>;
+
+    /// Brings lanes in line with their messages: the head decides when they are ready, an empty
+    /// lane goes. Lanes claimed by somebody else than `owner` are left alone; its own are released.
+    async fn settle(&mut self, lanes: &[Lane], owner: Option<Uuid>) -> Result<(), StoreError>;
+
+    /// How many messages wait, for health.
+    async fn waiting(&mut self) -> Result<u64, StoreError>;
+
+    /// Makes lanes for waiting messages that have none; returns how many. A safety net.
+    async fn repair(&mut self) -> Result<u64, StoreError>;
+}
+
+/// A raw body that came in.
+#[derive(Debug, Clone)]
+pub struct RawRow {
+    /// Its id.
+    pub id: Uuid,
+    /// The app whose signature it bore.
+    pub app: MetaAppId,
+    /// SHA-256 of the bytes.
+    pub hash: [u8; 32],
+    /// The bytes.
+    pub bytes: Bytes,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+/// An item that could not be placed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuarantineRow {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose it is, where that is known.
+    pub account: Option<AccountId>,
+    /// Which device's it is, where that is known.
+    pub device: Option<DeviceId>,
+    /// SHA-256 of the raw form and its place.
+    pub hash: [u8; 32],
+    /// Why it could not be placed.
+    pub problem: String,
+    /// The raw form.
+    pub raw: String,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+/// A status whose message is not known yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParkedStatus {
+    /// Its id.
+    pub id: Uuid,
+    /// The device.
+    pub device: DeviceId,
+    /// The status.
+    pub status: StatusUpdate,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+/// A report of one participant of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The message.
+    pub message: MessageId,
+    /// Who reports, as the network names them.
+    pub participant: String,
+    /// How far it got there.
+    pub status: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What came in and could not be placed.
+#[async_trait]
+pub trait InboxRepo: Send {
+    /// Keeps a raw body; the same bytes are kept once.
+    async fn keep_raw(&mut self, body: &RawRow) -> Result<(), StoreError>;
+
+    /// Keeps items that could not be placed; the same item is kept once.
+    async fn quarantine(&mut self, items: &[QuarantineRow]) -> Result<(), StoreError>;
+
+    /// Keeps statuses until their message is known.
+    async fn park(&mut self, statuses: &[ParkedStatus]) -> Result<(), StoreError>;
+
+    /// Takes the parked statuses of messages that are known now.
+    async fn take_parked(
+        &mut self,
+        wire_ids: &[(DeviceId, String)],
+    ) -> Result<Vec<ParkedStatus>, StoreError>;
+
+    /// Device and wire id of parked statuses whose message is known, at most `limit`.
+    async fn parked_with_message(
+        &mut self,
+        limit: u16,
+    ) -> Result<Vec<(DeviceId, String)>, StoreError>;
+
+    /// Stores what participants of groups report, never backwards.
+    async fn receipts(&mut self, receipts: &[Receipt]) -> Result<(), StoreError>;
+
+    /// Removes raw bodies from before `before`; returns how many.
+    async fn prune_raw(&mut self, before: Timestamp) -> Result<u64, StoreError>;
+}
+
+/// A tenant's files.
+#[async_trait]
+pub trait MediaRepo: Send {
+    /// Stores a record.
+    async fn insert(&mut self, media: &MediaRecord) -> Result<(), StoreError>;
+
+    /// A record.
+    async fn get(&mut self, id: MediaId) -> Result<Option<MediaRecord>, StoreError>;
+
+    /// Records, newest first.
+    async fn list(&mut self, page: PageRequest) -> Result<Page<MediaRecord>, StoreError>;
+
+    /// Marks a record removed. `false` if there is none.
+    async fn remove(&mut self, id: MediaId, at: Timestamp) -> Result<bool, StoreError>;
+
+    /// An upload that the network still knows.
+    async fn uploaded(
+        &mut self,
+        device: DeviceId,
+        media: MediaId,
+        now: Timestamp,
+    ) -> Result<Option<Uploaded>, StoreError>;
+
+    /// Remembers an upload.
+    async fn remember_upload(
+        &mut self,
+        device: DeviceId,
+        media: MediaId,
+        uploaded: &Uploaded,
+    ) -> Result<(), StoreError>;
+}
+
+/// Adds a length of time, stopping at the end of the calendar.
+pub(crate) fn after(at: Timestamp, wait: Duration) -> Timestamp {
+    let wait = chrono::TimeDelta::from_std(wait).unwrap_or(chrono::TimeDelta::MAX);
+    at.checked_add_signed(wait).unwrap_or(Timestamp::MAX_UTC)
+}
+
+/// A contact and the conversation with it, per lane.
+pub(crate) type Chats = std::collections::HashMap<Lane, ConversationId>;
+
+/// Finds or makes the conversations of lanes.
+pub(crate) async fn chats(
+    work: &(dyn RoadWork + '_),
+    scope: Scope,
+    lanes: impl IntoIterator<Item = Lane>,
+    ids: &dyn kabar_core::IdSource,
+    at: Timestamp,
+) -> Result<Chats, StoreError> {
+    let lanes: std::collections::BTreeSet<Lane> = lanes.into_iter().collect();
+    let wanted: Vec<(ConversationId, Lane)> =
+        lanes.into_iter().map(|lane| (ids.id(), lane)).collect();
+    if wanted.is_empty() {
+        return Ok(Chats::new());
+    }
+    let found = work.conversations(scope).ensure(&wanted, at).await?;
+    Ok(found.into_iter().map(|(id, lane)| (lane, id)).collect())
+}

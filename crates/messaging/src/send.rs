@@ -1,0 +1,797 @@
+//! Taking messages into the outbox, and what a tenant does with them afterwards.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kabar_channel::{Channels, Content, ContentKind, FieldError, Fit, MessageKey, SendError, fit};
+use kabar_contacts::Contact;
+use kabar_contacts::contact::{IdentityKey, IdentityKind};
+use kabar_contacts::people::{self, Person};
+use kabar_core::permission::{ReadMessages, SendMessages};
+use kabar_core::work::OnceError;
+use kabar_core::{
+    Clock, ContactId, ConversationId, DeviceId, Grant, IdSource, InstallationScope, MessageId,
+    Once, Page, PageRequest, Scope, Store, StoreError, Timestamp, Topic, Wake,
+};
+use kabar_devices::Device;
+use kabar_events::{Fact, NewEvent};
+use kabar_rules::{Missing, Template};
+
+use crate::message::{
+    Body, Direction, Lane, Message, MessageFilter, NewMessage, Status, To, downgraded,
+};
+use crate::repo::{Chats, LaneEntry, RoadWork, Touch, after, chats};
+
+/// Messages of one call, at most.
+pub const MOST_AT_ONCE: usize = 1_000;
+/// The most characters of a reference.
+const REFERENCE: usize = 200;
+/// Tries of a unit of work that met another one.
+const TRIES: u32 = 4;
+
+/// Why messages cannot be had, sent or changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// There is no such message.
+    #[error("no such message")]
+    NotFound,
+    /// There is no such conversation.
+    #[error("no such conversation")]
+    NoSuchConversation,
+    /// Messages of the call cannot be sent; nothing was taken.
+    #[error("{} of the messages cannot be sent", .0.len())]
+    Invalid(Vec<InvalidMessage>),
+    /// The call itself cannot be carried out.
+    #[error("{field}: {problem}")]
+    BadCall {
+        /// The field.
+        field: &'static str,
+        /// What is wrong and how to mend it.
+        problem: String,
+    },
+    /// The message is beyond the point where this can be done.
+    #[error("the message is {status}; {problem}")]
+    TooLate {
+        /// Its status.
+        status: Status,
+        /// What could be done instead.
+        problem: &'static str,
+    },
+    /// The request was made before, or differs from the first one.
+    #[error(transparent)]
+    Once(#[from] OnceError),
+    /// The channel could not do it.
+    #[error("the channel could not do it: {0}")]
+    Channel(SendError),
+    /// The file cannot be stored or read.
+    #[error("the file store failed")]
+    Blob(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Storage failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A message of a call that cannot be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidMessage {
+    /// Its place in the call, from 0.
+    pub index: usize,
+    /// Its fields that cannot be sent.
+    pub fields: Vec<FieldError>,
+}
+
+/// A message that was taken into the outbox.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Queued {
+    /// The messages, in the order of the call.
+    pub messages: Vec<Message>,
+    /// The same call was made before: these are its messages as they are now.
+    pub repeated: bool,
+}
+
+/// How a tenant settles an uncertain message by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Settlement {
+    /// It did arrive.
+    Sent,
+    /// It did not, and shall not.
+    Failed,
+    /// Send it again, at the risk of a second copy.
+    Resend,
+}
+
+/// Messages of tenants.
+#[derive(Clone)]
+pub struct Messages {
+    store: Arc<dyn Store<dyn RoadWork>>,
+    channels: Channels,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    wake: Arc<dyn Wake>,
+}
+
+impl Messages {
+    /// The service over a store.
+    pub fn new(
+        store: Arc<dyn Store<dyn RoadWork>>,
+        channels: Channels,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        wake: Arc<dyn Wake>,
+    ) -> Self {
+        Self {
+            store,
+            channels,
+            clock,
+            ids,
+            wake,
+        }
+    }
+
+    /// Takes messages into the outbox, all or none. When it returns they are durable.
+    ///
+    /// # Errors
+    /// [`MessageError::Invalid`] with every field of every message that cannot be sent.
+    pub async fn send_many(
+        &self,
+        grant: &Grant<SendMessages>,
+        messages: Vec<NewMessage>,
+        once: Option<&Once>,
+    ) -> Result<Queued, MessageError> {
+        check_call(&messages)?;
+        let mut tries = 1;
+        loop {
+            match self.try_send(grant.scope(), &messages, once).await {
+                Err(MessageError::Store(StoreError::Contended(_))) if tries < TRIES => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn try_send(
+        &self,
+        scope: Scope,
+        messages: &[NewMessage],
+        once: Option<&Once>,
+    ) -> Result<Queued, MessageError> {
+        let work = self.store.begin().await?;
+        if let Some(once) = once
+            && let Some(ids) = once.recall::<Vec<MessageId>>(&*work).await?
+        {
+            let messages = in_order(&ids, work.messages(scope).by_ids(&ids).await?);
+            return Ok(Queued {
+                messages,
+                repeated: true,
+            });
+        }
+        let queued = self.send_within(&*work, scope, messages).await?;
+        if let Some(once) = once {
+            let ids: Vec<MessageId> = queued.iter().map(|message| message.id).collect();
+            once.remember(&*work, &ids, self.clock.now()).await?;
+        }
+        work.commit().await?;
+        self.wake.wake(Topic::Outbox);
+        self.wake.wake(Topic::Events);
+        Ok(Queued {
+            messages: queued,
+            repeated: false,
+        })
+    }
+
+    /// Takes messages into the outbox within somebody else's unit of work. Wake
+    /// [`Topic::Outbox`] after the commit.
+    ///
+    /// # Errors
+    /// As [`Messages::send_many`].
+    pub async fn send_within(
+        &self,
+        work: &(dyn RoadWork + '_),
+        scope: Scope,
+        messages: &[NewMessage],
+    ) -> Result<Vec<Message>, MessageError> {
+        let call = Call {
+            work,
+            scope,
+            channels: &self.channels,
+            ids: &*self.ids,
+        };
+        let queued = call.queue(messages, self.clock.now()).await?;
+        Ok(queued)
+    }
+
+    /// A message.
+    ///
+    /// # Errors
+    /// [`MessageError::NotFound`].
+    pub async fn get(
+        &self,
+        grant: &Grant<ReadMessages>,
+        id: MessageId,
+    ) -> Result<Message, MessageError> {
+        let work = self.store.read().await?;
+        let found = work.messages(grant.scope()).by_ids(&[id]).await?;
+        found.into_iter().next().ok_or(MessageError::NotFound)
+    }
+
+    /// The tenant's messages, newest first.
+    ///
+    /// # Errors
+    /// [`MessageError::Store`].
+    pub async fn list(
+        &self,
+        grant: &Grant<ReadMessages>,
+        filter: &MessageFilter,
+        page: PageRequest,
+    ) -> Result<Page<Message>, MessageError> {
+        let work = self.store.read().await?;
+        Ok(work.messages(grant.scope()).list(filter, page).await?)
+    }
+
+    /// Cancels a message that was not sent yet.
+    ///
+    /// # Errors
+    /// [`MessageError::NotFound`], [`MessageError::TooLate`].
+    pub async fn cancel(
+        &self,
+        grant: &Grant<SendMessages>,
+        id: MessageId,
+    ) -> Result<Message, MessageError> {
+        let problem = "only a message that waits can be cancelled";
+        self.change(grant, id, |message, now| match message.status {
+            Status::Pending | Status::Held => {
+                message.leave_line(Status::Cancelled, now);
+                Ok(())
+            }
+            Status::Cancelled => Ok(()),
+            status => Err(MessageError::TooLate { status, problem }),
+        })
+        .await
+    }
+
+    /// Settles an uncertain message by hand.
+    ///
+    /// # Errors
+    /// [`MessageError::NotFound`], [`MessageError::TooLate`] unless it is uncertain.
+    pub async fn settle(
+        &self,
+        grant: &Grant<SendMessages>,
+        id: MessageId,
+        settlement: Settlement,
+    ) -> Result<Message, MessageError> {
+        let problem = "only an uncertain message can be settled";
+        let message = self
+            .change(grant, id, |message, now| {
+                if message.status != Status::Uncertain {
+                    return Err(MessageError::TooLate {
+                        status: message.status,
+                        problem,
+                    });
+                }
+                match settlement {
+                    Settlement::Sent => crate::status::reach(message, Status::Sent, now, now),
+                    Settlement::Failed => {
+                        message.leave_line(Status::Failed, now);
+                        message.failed_at = Some(now);
+                    }
+                    Settlement::Resend => {
+                        message.status = Status::Pending;
+                        message.queued = true;
+                        message.reason = None;
+                        message.held_until = None;
+                        message.next_at = now;
+                        message.updated_at = now;
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+        self.wake.wake(Topic::Outbox);
+        Ok(message)
+    }
+
+    async fn change(
+        &self,
+        grant: &Grant<SendMessages>,
+        id: MessageId,
+        change: impl Fn(&mut Message, Timestamp) -> Result<(), MessageError>,
+    ) -> Result<Message, MessageError> {
+        let scope = InstallationScope::system("messages");
+        let now = self.clock.now();
+        let work = self.store.begin().await?;
+        // Seen in the tenant's scope first: a foreign message does not exist.
+        if work.messages(grant.scope()).by_ids(&[id]).await?.is_empty() {
+            return Err(MessageError::NotFound);
+        }
+        let locked = work.outbox(scope).lock(&[id]).await?;
+        let mut message = locked.into_iter().next().ok_or(MessageError::NotFound)?;
+        let before = message.status;
+        change(&mut message, now)?;
+        if message.status == before {
+            return Ok(message);
+        }
+        let mut outbox = work.outbox(scope);
+        outbox.save(std::slice::from_ref(&message)).await?;
+        if message.queued {
+            outbox.put(&[lane_entry(&message)]).await?;
+        }
+        outbox.settle(&[message.lane()], None).await?;
+        drop(outbox);
+        work.events().append(&[status_event(&message, now)]).await?;
+        work.commit().await?;
+        Ok(message)
+    }
+}
+
+fn lane_entry(message: &Message) -> LaneEntry {
+    LaneEntry {
+        lane: message.lane(),
+        account: message.account,
+        priority: message.purpose.priority(),
+        ready_at: message.due_at.max(message.next_at),
+    }
+}
+
+/// The event that a message's status changed.
+pub(crate) fn status_event(message: &Message, at: Timestamp) -> NewEvent {
+    let reason = message.reason.as_ref().map(|reason| reason.code.clone());
+    NewEvent {
+        account: message.account,
+        at,
+        fact: Fact::MessageStatus {
+            message_id: message.id,
+            device_id: message.device,
+            contact_id: message.contact,
+            status: message.status.to_string(),
+            reason,
+        },
+    }
+}
+
+fn check_call(messages: &[NewMessage]) -> Result<(), MessageError> {
+    let problem = match messages.len() {
+        0 => "must hold at least one message".to_owned(),
+        count if count > MOST_AT_ONCE => {
+            format!("holds {count} messages; send at most {MOST_AT_ONCE} at once")
+        }
+        _ => return Ok(()),
+    };
+    Err(MessageError::BadCall {
+        field: "messages",
+        problem,
+    })
+}
+
+fn in_order(ids: &[MessageId], messages: Vec<Message>) -> Vec<Message> {
+    let mut by_id: HashMap<MessageId, Message> = messages
+        .into_iter()
+        .map(|message| (message.id, message))
+        .collect();
+    ids.iter().filter_map(|id| by_id.remove(id)).collect()
+}
+
+/// One call of `send_many` inside its unit of work.
+struct Call<'a> {
+    work: &'a dyn RoadWork,
+    scope: Scope,
+    channels: &'a Channels,
+    ids: &'a dyn IdSource,
+}
+
+/// A message of a call whose recipient is known.
+struct Addressed<'a> {
+    new: &'a NewMessage,
+    device: &'a Device,
+    contact: &'a Contact,
+}
+
+impl Call<'_> {
+    async fn queue(
+        &self,
+        new: &[NewMessage],
+        now: Timestamp,
+    ) -> Result<Vec<Message>, MessageError> {
+        let devices = self.devices(new).await?;
+        let contacts = self.contacts(new, &devices, now).await?;
+        let targets = self.targets(new).await?;
+        let mut problems = Vec::new();
+        let mut addressed = Vec::with_capacity(new.len());
+        let mut fits = Vec::with_capacity(new.len());
+        for (index, message) in new.iter().enumerate() {
+            match self.check(message, index, &devices, &contacts, &targets, now) {
+                Ok((to, fitted)) => {
+                    addressed.push(to);
+                    fits.push(fitted);
+                }
+                Err(fields) => problems.push(InvalidMessage { index, fields }),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(MessageError::Invalid(problems));
+        }
+        let lanes = addressed.iter().map(|to| Lane {
+            device: to.device.id,
+            contact: to.contact.id,
+        });
+        let chats = chats(self.work, self.scope, lanes, self.ids, now).await?;
+        let messages: Vec<Message> = addressed
+            .into_iter()
+            .zip(fits)
+            .map(|(to, fitted)| self.message(&to, fitted, &chats, &targets, now))
+            .collect();
+        self.store(&messages, now).await?;
+        Ok(messages)
+    }
+
+    async fn store(&self, messages: &[Message], now: Timestamp) -> Result<(), StoreError> {
+        self.work.messages(self.scope).insert(messages).await?;
+        let touches = touches(messages);
+        self.work.conversations(self.scope).touch(&touches).await?;
+        let outbox = InstallationScope::system("send");
+        self.work
+            .outbox(outbox)
+            .put(&lane_entries(messages))
+            .await?;
+        let events: Vec<NewEvent> = messages.iter().map(|m| queued_event(m, now)).collect();
+        self.work.events().append(&events).await
+    }
+
+    /// The devices of the call that the scope reaches.
+    async fn devices(&self, new: &[NewMessage]) -> Result<HashMap<DeviceId, Device>, StoreError> {
+        let mut wanted: Vec<DeviceId> = new.iter().map(|message| message.device).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted.retain(|device| self.scope.reaches(*device));
+        let scope = InstallationScope::system("send");
+        let found = self.work.device_registry(scope).by_ids(&wanted).await?;
+        let own = found
+            .into_iter()
+            .filter(|device| device.account == self.scope.account());
+        Ok(own.map(|device| (device.id, device)).collect())
+    }
+
+    /// The contact of each message; `None` where there is no such contact.
+    async fn contacts(
+        &self,
+        new: &[NewMessage],
+        devices: &HashMap<DeviceId, Device>,
+        now: Timestamp,
+    ) -> Result<Vec<Option<Contact>>, StoreError> {
+        let mut people = Vec::new();
+        let mut places = Vec::with_capacity(new.len());
+        for message in new {
+            let namespace = devices.get(&message.device).map(Device::namespace);
+            places.push(match person(&message.to, namespace.as_deref()) {
+                // Nothing is made for a message that cannot be sent anyway.
+                _ if namespace.is_none() => Place::Nowhere,
+                Some(person) => {
+                    people.push(person);
+                    Place::Person(people.len() - 1)
+                }
+                None => match message.to {
+                    To::Contact(id) => Place::Contact(id),
+                    _ => Place::Nowhere,
+                },
+            });
+        }
+        let mut repo = self.work.people(self.scope);
+        let resolved =
+            people::resolve(&mut *repo, self.scope.account(), &people, self.ids, now).await?;
+        drop(repo);
+        let made: Vec<NewEvent> = resolved
+            .iter()
+            .filter(|resolved| resolved.created)
+            .map(|resolved| NewEvent {
+                account: self.scope.account(),
+                at: now,
+                fact: Fact::ContactCreated {
+                    contact_id: resolved.contact,
+                },
+            })
+            .collect();
+        self.work.events().append(&made).await?;
+        let ids: Vec<Option<ContactId>> = places
+            .into_iter()
+            .map(|place| match place {
+                Place::Contact(id) => Some(id),
+                Place::Person(index) => resolved.get(index).map(|resolved| resolved.contact),
+                Place::Nowhere => None,
+            })
+            .collect();
+        let mut wanted: Vec<ContactId> = ids.iter().copied().flatten().collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let found = self.work.contacts(self.scope).by_ids(&wanted).await?;
+        let by_id: HashMap<ContactId, Contact> = found.into_iter().map(|c| (c.id, c)).collect();
+        Ok(ids
+            .into_iter()
+            .map(|id| id.and_then(|id| by_id.get(&id).cloned()))
+            .collect())
+    }
+
+    /// The messages that the call's messages answer or react to.
+    async fn targets(&self, new: &[NewMessage]) -> Result<HashMap<MessageId, Message>, StoreError> {
+        let mut wanted: Vec<MessageId> =
+            new.iter().filter_map(|message| message.reply_to).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        if wanted.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let found = self.work.messages(self.scope).by_ids(&wanted).await?;
+        Ok(found
+            .into_iter()
+            .map(|message| (message.id, message))
+            .collect())
+    }
+
+    fn check<'b>(
+        &self,
+        new: &'b NewMessage,
+        index: usize,
+        devices: &'b HashMap<DeviceId, Device>,
+        contacts: &'b [Option<Contact>],
+        targets: &HashMap<MessageId, Message>,
+        now: Timestamp,
+    ) -> Result<(Addressed<'b>, Fit), Vec<FieldError>> {
+        let no = |field: &str, problem: &str| vec![FieldError::new(field, problem)];
+        let device = devices
+            .get(&new.device)
+            .ok_or_else(|| no("device_id", "no such device"))?;
+        let contact = contacts
+            .get(index)
+            .and_then(Option::as_ref)
+            .ok_or_else(|| no("to", "no such contact"))?;
+        check_fields(new, targets, now)?;
+        let channel = self
+            .channels
+            .get(&device.channel)
+            .ok_or_else(|| no("device_id", "this installation lacks the device's channel"))?;
+        let capabilities = channel.channel().capabilities(&device.link());
+        let content = render(new, contact)?;
+        let fitted = fit(content, &capabilities, new.fallback)?;
+        Ok((
+            Addressed {
+                new,
+                device,
+                contact,
+            },
+            fitted,
+        ))
+    }
+
+    fn message(
+        &self,
+        to: &Addressed<'_>,
+        fitted: Fit,
+        chats: &Chats,
+        targets: &HashMap<MessageId, Message>,
+        now: Timestamp,
+    ) -> Message {
+        let Addressed {
+            new,
+            device,
+            contact,
+        } = to;
+        let lane = Lane {
+            device: device.id,
+            contact: contact.id,
+        };
+        let target = new.reply_to.and_then(|id| targets.get(&id));
+        let reacts = fitted.content.kind() == ContentKind::Reaction;
+        let due_at = new.due_at.map_or(now, |due| due.max(now));
+        let expires = Duration::from_secs(u64::from(device.settings.expire_seconds));
+        let asked_for = match &new.to {
+            To::Phone(phone) => Some(phone.clone()),
+            _ => None,
+        };
+        let mut recipient = contact.recipient(&device.namespace());
+        if let Some(phone) = &asked_for {
+            recipient.phone = Some(phone.clone());
+        }
+        Message {
+            id: self.ids.id(),
+            account: self.scope.account(),
+            device: device.id,
+            // `chats` was made from these very lanes.
+            conversation: chats
+                .get(&lane)
+                .copied()
+                .unwrap_or_else(|| self.ids.id::<ConversationId>()),
+            contact: contact.id,
+            direction: Direction::Out,
+            status: Status::Pending,
+            stage: None,
+            queued: true,
+            purpose: new.purpose,
+            origin: new.origin,
+            origin_ref: new.origin_ref.clone(),
+            reference: new.reference.clone(),
+            own_number: device.phone.clone(),
+            recipient: Some(recipient),
+            asked_for,
+            network_id: None,
+            wire_id: None,
+            dedupe_key: None,
+            reply_to_id: new.reply_to,
+            reply_to: target.and_then(message_key),
+            target_id: new.reply_to.filter(|_| reacts),
+            choices: fitted.choices,
+            downgraded_from: downgraded(fitted.downgraded_from),
+            body: Body::Out(fitted.content),
+            prepared: None,
+            reason: None,
+            held_until: None,
+            attempts: 0,
+            due_at,
+            next_at: due_at,
+            expires_at: Some(new.expires_at.unwrap_or_else(|| after(due_at, expires))),
+            media: None,
+            forwarded: false,
+            referral: None,
+            pricing: None,
+            sender_at: None,
+            sent_at: None,
+            delivered_at: None,
+            read_at: None,
+            played_at: None,
+            failed_at: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
+enum Place {
+    Person(usize),
+    Contact(ContactId),
+    Nowhere,
+}
+
+fn person(to: &To, namespace: Option<&str>) -> Option<Person> {
+    let namespace = namespace.unwrap_or_default();
+    match to {
+        To::Phone(phone) => Some(Person::of(IdentityKey::phone(phone))),
+        To::Bsuid(value) => Some(Person::of(IdentityKey {
+            kind: IdentityKind::Bsuid,
+            namespace: namespace.to_owned(),
+            value: value.clone(),
+        })),
+        To::Group(id) => Some(Person::group(id, namespace)),
+        To::Contact(_) => None,
+    }
+}
+
+/// How the network names a message of ours or theirs.
+fn message_key(message: &Message) -> Option<MessageKey> {
+    Some(MessageKey {
+        chat: None,
+        sender: message.recipient.as_ref().and_then(|to| to.lid.clone()),
+        from_me: message.direction == Direction::Out,
+        id: message.wire_id.clone()?,
+    })
+}
+
+fn check_fields(
+    new: &NewMessage,
+    targets: &HashMap<MessageId, Message>,
+    now: Timestamp,
+) -> Result<(), Vec<FieldError>> {
+    let mut problems = Vec::new();
+    if let Some(reference) = &new.reference
+        && (reference.is_empty() || reference.chars().count() > REFERENCE)
+    {
+        problems.push(FieldError::new(
+            "reference",
+            format!("must have 1 to {REFERENCE} characters"),
+        ));
+    }
+    let due = new.due_at.unwrap_or(now);
+    if new
+        .expires_at
+        .is_some_and(|expiry| expiry <= due || expiry <= now)
+    {
+        let problem = "must be later than now, and later than the time of sending";
+        problems.push(FieldError::new("expires_at", problem));
+    }
+    let target = new.reply_to.map(|id| targets.get(&id));
+    match target {
+        Some(None) => problems.push(FieldError::new("reply_to", "no such message")),
+        Some(Some(target)) if target.device != new.device => {
+            let problem = "must be a message of the same device";
+            problems.push(FieldError::new("reply_to", problem));
+        }
+        Some(Some(target)) if target.wire_id.is_none() => {
+            let problem = "that message was not sent yet; wait until it is";
+            problems.push(FieldError::new("reply_to", problem));
+        }
+        None if new.content.kind() == ContentKind::Reaction => {
+            let problem = "a reaction needs the message that it reacts to";
+            problems.push(FieldError::new("reply_to", problem));
+        }
+        _ => {}
+    }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems)
+    }
+}
+
+/// Fills `{variable}`s: the call's own first, then the contact's, then `name` and `phone`.
+fn render(new: &NewMessage, contact: &Contact) -> Result<Content, Vec<FieldError>> {
+    let Some(variables) = &new.variables else {
+        return Ok(new.content.clone());
+    };
+    let mut own = BTreeMap::new();
+    if let Some(name) = contact.display_name() {
+        own.insert("name".to_owned(), name.to_owned());
+    }
+    if let Some(phone) = contact.identity(IdentityKind::Phone) {
+        own.insert("phone".to_owned(), phone.to_owned());
+    }
+    let values = (variables, (&contact.variables, &own));
+    let fill = |field: &str, text: &mut String| -> Result<(), Vec<FieldError>> {
+        let wrong = |problem: String| vec![FieldError::new(field, problem)];
+        let template = Template::parse(text).map_err(|error| wrong(error.to_string()))?;
+        *text = template
+            .render(&values, Missing::Error)
+            .map_err(|error| wrong(error.to_string()))?;
+        Ok(())
+    };
+    let mut content = new.content.clone();
+    match &mut content {
+        Content::Text { body, .. } => fill("body", body)?,
+        Content::Buttons(buttons) => fill("body", &mut buttons.body)?,
+        Content::List(list) => fill("body", &mut list.body)?,
+        Content::Poll(poll) => fill("question", &mut poll.question)?,
+        Content::Image(media) | Content::Video(media) | Content::Document(media) => {
+            if let Some(caption) = &mut media.caption {
+                fill("caption", caption)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(content)
+}
+
+fn touches(messages: &[Message]) -> Vec<Touch> {
+    let mut by_chat: BTreeMap<ConversationId, Touch> = BTreeMap::new();
+    for message in messages {
+        by_chat.insert(
+            message.conversation,
+            Touch {
+                conversation: Some(message.conversation),
+                out_at: Some(message.created_at),
+                ..Touch::default()
+            },
+        );
+    }
+    by_chat.into_values().collect()
+}
+
+fn lane_entries(messages: &[Message]) -> Vec<LaneEntry> {
+    let mut by_lane: BTreeMap<Lane, LaneEntry> = BTreeMap::new();
+    for message in messages {
+        let entry = lane_entry(message);
+        let lane = by_lane.entry(entry.lane).or_insert(entry);
+        lane.priority = lane.priority.min(entry.priority);
+        lane.ready_at = lane.ready_at.min(entry.ready_at);
+    }
+    by_lane.into_values().collect()
+}
+
+fn queued_event(message: &Message, at: Timestamp) -> NewEvent {
+    NewEvent {
+        account: message.account,
+        at,
+        fact: Fact::MessageQueued {
+            message_id: message.id,
+            device_id: message.device,
+            conversation_id: message.conversation,
+            contact_id: message.contact,
+        },
+    }
+}
