@@ -1,5 +1,43 @@
 //! Kabar's tenants, users, roles, permissions, API keys and audit log.
+//!
+//! # Overview
+//!
+//! * [`Accounts`]: the provider makes, changes and switches tenants; a tenant reads and changes its
+//!   own row. [`Accounts::ensure_provider`] is the first start of an installation.
+//! * [`Users`]: people, of a tenant or of the provider. [`Keys`]: API keys, shown once.
+//! * [`KeyAuthenticator`]: the text of an API key to a [`Principal`](kabar_core::Principal).
+//! * [`audit`]: who changed what; [`journal`]: audit entry and event of a change in one call.
+//! * [`work`]: what storage does for all of it; [`Realm`]: whose users and keys are meant.
+//! * [`credential`]: the text form that API keys and device tokens share; [`check`]: the rules for
+//!   names, e-mail addresses, time zones and countries.
+//!
+//! Every change is written with its audit entry and its event in one unit of work. Every create
+//! takes an optional [`Once`](kabar_core::Once), so that a retried request makes nothing twice.
 
+pub mod account;
+mod accounts;
 pub mod audit;
+mod authenticator;
+pub mod check;
+pub mod credential;
+mod first_start;
+pub mod journal;
+pub mod key;
+mod keys;
+mod realm;
+pub mod user;
+mod users;
+pub mod work;
 
+pub use account::{Account, AccountPatch, NewAccount, NewOwner};
+pub use accounts::{AccountError, Accounts, CreatedAccount};
 pub use audit::{AuditEntry, AuditLog, AuditWork};
+pub use authenticator::{AuthError, KeyAuthenticator};
+pub use check::Invalid;
+pub use first_start::FirstAccess;
+pub use key::{ApiKey, CreatedKey, NewKey};
+pub use keys::{KeyError, Keys};
+pub use realm::Realm;
+pub use user::{NewUser, User, UserPatch};
+pub use users::{UserError, Users};
+pub use work::AccountsWork;

@@ -143,7 +143,7 @@ pub struct Device {
     pub quality: Option<String>,
     /// The channel's credential (Cloud API: the access token).
     pub credential: Option<Secret>,
-    /// The first characters of its device token, for recognition.
+    /// The first characters of its device token's random part, for recognition.
     pub token_hint: Option<String>,
     /// Whether it can send now.
     pub state: DeviceState,

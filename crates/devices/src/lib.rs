@@ -1,7 +1,27 @@
 //! A tenant's WhatsApp numbers and Meta apps.
+//!
+//! # Overview
+//!
+//! * [`Devices`]: registering a number (its credential is proven to its channel first), changing
+//!   and removing it, its device token.
+//! * [`MetaApps`]: the apps whose webhooks come in; a tenant brings its own or uses the
+//!   installation's.
+//! * [`Authenticator`]: the text of an API key or device token to a
+//!   [`Principal`](kabar_core::Principal).
+//! * [`repo`] and [`meta`]: what storage does; [`DeviceRegistry`] is how other domains read devices.
 
+mod authenticator;
 pub mod device;
+mod devices;
+pub mod meta;
+mod meta_apps;
+mod proof;
 pub mod repo;
+pub mod settings;
 
+pub use authenticator::Authenticator;
 pub use device::{Device, DeviceSettings, DeviceState, NewDevice, UncertainPolicy};
-pub use repo::{DeviceRegistry, DeviceRepo, DevicesWork};
+pub use devices::{CreatedDevice, DeviceError, DevicePatch, Devices, Registration};
+pub use meta::{MetaApp, MetaWork, NewMetaApp, WebhookApp, installation_app};
+pub use meta_apps::{MetaAppError, MetaApps};
+pub use repo::{DeviceRegistry, DeviceRepo, DevicesUse, DevicesWork};

@@ -1,12 +1,18 @@
 //! What storage does for devices.
 
 use async_trait::async_trait;
+use kabar_accounts::AuditWork;
 use kabar_channel::DeviceAddress;
 use kabar_core::{
     DeviceId, InstallationScope, Page, PageRequest, Scope, StoreError, Timestamp, Work,
 };
+use kabar_events::EventsWork;
 
 use crate::device::{Device, DeviceState, NewDevice};
+use crate::meta::MetaWork;
+
+/// The name under which storage reports an address that belongs to a device already.
+pub const ADDRESS_CONSTRAINT: &str = "devices_address";
 
 /// A unit of work with devices.
 pub trait DevicesWork: Work {
@@ -17,15 +23,23 @@ pub trait DevicesWork: Work {
     fn device_registry(&self, scope: InstallationScope) -> Box<dyn DeviceRegistry + '_>;
 }
 
+/// What the use cases of this crate need of one unit of work.
+pub trait DevicesUse: DevicesWork + MetaWork + AuditWork + EventsWork {}
+
+impl<W: DevicesWork + MetaWork + AuditWork + EventsWork + ?Sized> DevicesUse for W {}
+
 /// A tenant's devices. Removed devices are not seen.
 #[async_trait]
 pub trait DeviceRepo: Send {
-    /// Stores a device. [`StoreError::Conflict`] on `devices_address` when the address belongs to a
-    /// device already, of whatever tenant.
+    /// Stores a device. [`StoreError::Conflict`] on [`ADDRESS_CONSTRAINT`] when the address belongs
+    /// to a device already, of whatever tenant.
     async fn insert(&mut self, device: &NewDevice) -> Result<(), StoreError>;
 
     /// A device of the tenant.
     async fn get(&mut self, id: DeviceId) -> Result<Option<Device>, StoreError>;
+
+    /// A device of the tenant, kept from others until the unit of work ends.
+    async fn lock(&mut self, id: DeviceId) -> Result<Option<Device>, StoreError>;
 
     /// The tenant's devices, newest first.
     async fn list(&mut self, page: PageRequest) -> Result<Page<Device>, StoreError>;
@@ -57,7 +71,7 @@ pub trait DeviceRegistry: Send {
         addresses: &[DeviceAddress],
     ) -> Result<Vec<Device>, StoreError>;
 
-    /// The device of a device token, by the token's device id and hash.
+    /// The device of a device token, by the token's device id and hash, if its account is active.
     async fn by_token(
         &mut self,
         id: DeviceId,
