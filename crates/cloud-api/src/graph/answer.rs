@@ -17,7 +17,7 @@ const APP_USAGE: &str = "x-app-usage";
 /// The longest text of Meta's that we keep, in characters.
 const MAX_TEXT: usize = 1000;
 /// The longest wait that we believe a header.
-const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_WAIT: Duration = Duration::from_hours(24);
 
 /// What is wrong with an answer, if anything. Graph may send an error with status 200.
 pub(super) fn problem(
@@ -49,8 +49,8 @@ pub(crate) fn api_error(error: &Value, status: u16) -> Option<ApiError> {
     let details = text(error.pointer("/error_data/details"));
     Some(ApiError {
         status,
-        code: Code::read(error.get("code")?)?,
-        subcode: error.get("error_subcode").and_then(Code::read),
+        code: code(error.get("code")?)?,
+        subcode: error.get("error_subcode").and_then(code),
         is_transient: error.get("is_transient").and_then(Value::as_bool) == Some(true),
         message: message.unwrap_or_default(),
         details: details.or_else(|| text(error.get("error_user_msg"))),
@@ -60,15 +60,11 @@ pub(crate) fn api_error(error: &Value, status: u16) -> Option<ApiError> {
 }
 
 /// An error code, a number or its digits.
-pub(crate) struct Code;
-
-impl Code {
-    pub(crate) fn read(value: &Value) -> Option<i64> {
-        match value {
-            Value::Number(number) => number.as_i64(),
-            Value::String(text) => text.trim().parse().ok(),
-            _ => None,
-        }
+fn code(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
     }
 }
 

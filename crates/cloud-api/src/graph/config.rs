@@ -32,7 +32,7 @@ impl Default for GraphConfig {
             version: DEFAULT_VERSION.to_owned(),
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
-            media_timeout: Duration::from_secs(300),
+            media_timeout: Duration::from_mins(5),
         }
     }
 }

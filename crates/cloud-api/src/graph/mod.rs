@@ -15,4 +15,4 @@ pub use config::{DEFAULT_VERSION, GraphConfig};
 pub use error::{ApiError, GraphError};
 pub use models::{MediaInfo, NumberInfo, SubscribedApp, WabaInfo};
 
-pub(crate) use answer::{Code, api_error};
+pub(crate) use answer::api_error;
