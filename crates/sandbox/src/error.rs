@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::webhooks::WebhookCounts;
+
 /// Why a sandbox could not start or do what was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -37,6 +39,9 @@ pub enum SandboxError {
         /// The id that was given.
         id: String,
     },
+    /// Webhooks were still on their way when the patience ran out.
+    #[error("{} webhooks still pending", .0.pending)]
+    Busy(WebhookCounts),
     /// The request contradicts itself.
     #[error("{0}")]
     Invalid(String),
@@ -44,6 +49,9 @@ pub enum SandboxError {
 
 impl SandboxError {
     pub(crate) fn not_found(kind: &'static str, id: impl Into<String>) -> Self {
-        Self::NotFound { kind, id: id.into() }
+        Self::NotFound {
+            kind,
+            id: id.into(),
+        }
     }
 }

@@ -78,12 +78,18 @@ pub struct MessageFilter {
 impl MessageFilter {
     /// Everything a recipient got.
     pub fn to(to: impl Into<String>) -> Self {
-        Self { to: Some(to.into()), ..Self::default() }
+        Self {
+            to: Some(to.into()),
+            ..Self::default()
+        }
     }
 
     /// Everything with this `biz_opaque_callback_data`.
     pub fn reference(reference: impl Into<String>) -> Self {
-        Self { reference: Some(reference.into()), ..Self::default() }
+        Self {
+            reference: Some(reference.into()),
+            ..Self::default()
+        }
     }
 }
 
@@ -107,4 +113,17 @@ pub struct Tally {
     pub distinct: u64,
     /// Keys seen more than once, with their count; at most 1,000.
     pub repeated: BTreeMap<String, u64>,
+}
+
+/// A customer's message that the business marked as read (`GET /control/reads`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadMark {
+    /// The customer's message.
+    pub wamid: String,
+    /// Business number that marked it.
+    pub phone_number_id: String,
+    /// Whether a typing indicator was asked for.
+    pub typing: bool,
+    /// Sandbox time, milliseconds since the Unix epoch.
+    pub at_ms: u64,
 }

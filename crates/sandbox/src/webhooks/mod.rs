@@ -1,7 +1,15 @@
 //! Webhooks out: composing, signing, posting, repeating, remembering.
 
+pub(crate) mod courier;
+pub(crate) mod envelope;
+pub(crate) mod handshake;
+mod journal;
+mod post;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub(crate) use post::escaped_json;
 
 /// Where an app's webhooks go (`PUT /control/webhook`).
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -26,7 +34,10 @@ pub struct WebhookConfig {
 impl WebhookConfig {
     /// The seeded app's callback, with the seeded secret and verify token.
     pub fn new(callback_url: impl Into<String>) -> Self {
-        Self { callback_url: callback_url.into(), ..Self::default() }
+        Self {
+            callback_url: callback_url.into(),
+            ..Self::default()
+        }
     }
 }
 
