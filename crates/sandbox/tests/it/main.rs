@@ -1,7 +1,7 @@
 //! The sandbox as a client sees it.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
+    clippy::needless_pass_by_value,
     clippy::panic,
     clippy::indexing_slicing,
     unreachable_pub,
