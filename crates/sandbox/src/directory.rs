@@ -307,7 +307,19 @@ impl Directory {
     }
 
     pub(crate) fn profile(&mut self, phone_number_id: &str) -> &mut Map<String, Value> {
-        self.profiles.entry(phone_number_id.to_owned()).or_default()
+        let blank = || {
+            let texts = [
+                ("about", "Hey there! I am using WhatsApp."),
+                ("vertical", "UNDEFINED"),
+            ];
+            texts
+                .map(|(key, text)| (key.to_owned(), text.into()))
+                .into_iter()
+                .collect()
+        };
+        self.profiles
+            .entry(phone_number_id.to_owned())
+            .or_insert_with(blank)
     }
 
     pub(crate) fn templates(&self, waba_id: &str) -> &[Template] {

@@ -17,7 +17,8 @@ pub struct Inbound {
     pub phone_number_id: Option<String>,
     /// What is said.
     pub content: InboundContent,
-    /// The message this one quotes (wamid).
+    /// The message this one quotes (wamid). Default: for taps on buttons and rows the last message
+    /// the customer got, else none.
     #[serde(default)]
     pub reply_to: Option<String>,
     /// New profile name of the customer.

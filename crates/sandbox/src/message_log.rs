@@ -134,6 +134,15 @@ impl MessageLog {
             .map(Accepted::view)
     }
 
+    /// The last message a customer got from a number.
+    pub(crate) fn last_to(&self, customer: &str, phone_number_id: &str) -> Option<Arc<str>> {
+        let found = self.by_customer.get(customer)?.iter().rev();
+        found
+            .filter_map(|sequence| self.by_sequence(*sequence))
+            .find(|entry| *entry.phone_number_id == *phone_number_id)
+            .map(|entry| Arc::clone(&entry.wamid))
+    }
+
     /// Records a status unless the message is further along already.
     pub(crate) fn advance(&mut self, wamid: &str, status: DeliveryStatus) {
         let position = self

@@ -56,8 +56,11 @@ impl World {
         let (waba_id, number) = self.number_anywhere(number_id)?;
         let now_ms = self.clock.now_ms();
         let customer = self.speaker(&inbound, number_id, now_ms)?;
+        let quoted = inbound
+            .reply_to
+            .or_else(|| self.tapped(&inbound.content, &customer, number_id));
         let (mut message, media_id) = self.compose(inbound.content, number_id, now_ms)?;
-        if let Some(quoted) = inbound.reply_to {
+        if let Some(quoted) = quoted {
             let context = json!({"from": number.display_phone_number, "id": quoted});
             message.insert("context".to_owned(), context);
         }
@@ -110,6 +113,28 @@ impl World {
             .ok_or_else(|| SandboxError::not_found("customer", &inbound.from))?;
         people.heard(&customer.number, number_id, now_ms);
         Ok(customer)
+    }
+
+    /// A tap on a button or a row always refers to a message: the last one, unless it is named.
+    fn tapped(
+        &self,
+        content: &InboundContent,
+        customer: &Customer,
+        number_id: &str,
+    ) -> Option<String> {
+        let tap = matches!(
+            content,
+            InboundContent::ButtonReply { .. }
+                | InboundContent::ListReply { .. }
+                | InboundContent::TemplateButton { .. }
+        );
+        let last = || self.messages().last_to(&customer.number, number_id);
+        tap.then(|| {
+            last().map_or_else(
+                || wamid::outgoing(&self.dice, &customer.wa_id),
+                |wamid| wamid.to_string(),
+            )
+        })
     }
 
     /// The message object of some content; media are stored first.

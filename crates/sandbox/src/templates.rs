@@ -43,7 +43,7 @@ impl Template {
             "category": self.category,
             "parameter_format": if self.named { "NAMED" } else { "POSITIONAL" },
             "components": self.components,
-            "quality_score": {"score": "GREEN"},
+            "quality_score": {"score": "GREEN", "date": 1_767_225_600},
             "rejected_reason": "NONE",
         })
     }

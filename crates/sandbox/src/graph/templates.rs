@@ -56,8 +56,24 @@ pub(super) async fn list(
             .map(|it| select(it.view(), fields, &DEFAULT_FIELDS))
             .collect()
     };
+    let total = items.len();
     let address = address(&world, &version, &format!("{waba_id}/message_templates"));
-    page(items, &query, &address).map(Json)
+    let mut page = page(items, &query, &address)?;
+    if let (Some(fields), Some(page)) = (query.get("summary"), page.as_object_mut()) {
+        page.insert("summary".to_owned(), summary(total, fields));
+    }
+    Ok(Json(page))
+}
+
+/// The counts asked for with `summary=a,b`. The limit is an unverified portfolio's.
+fn summary(total: usize, fields: &str) -> Value {
+    let counts = json!({
+        "total_count": total,
+        "message_template_count": total,
+        "message_template_limit": 250,
+        "are_translations_complete": true,
+    });
+    select(counts, Some(fields), &[])
 }
 
 fn fits(template: &Template, query: &HashMap<String, String>) -> bool {

@@ -203,3 +203,23 @@ async fn a_reaction_is_only_sent() {
     bed.quiet().await;
     assert_eq!(bed.receiver.status_names(), ["sent"]);
 }
+
+#[tokio::test]
+async fn a_tap_refers_to_the_last_message() {
+    let bed = Bed::new().await;
+    bed.open_window(CUSTOMER);
+    bed.send_text("one").await;
+    let (_, answer) = bed.send_text("two").await;
+    let tap = InboundContent::ButtonReply {
+        id: "b".into(),
+        title: "B".into(),
+    };
+    bed.sandbox
+        .customer_says(Inbound::new(CUSTOMER, tap))
+        .unwrap();
+    bed.quiet().await;
+    assert_eq!(
+        bed.receiver.messages()[0]["context"]["id"],
+        wamid(&answer).as_str()
+    );
+}
