@@ -12,6 +12,7 @@ use kabar_channel::{
 use kabar_core::{
     AccountId, ContactId, ConversationId, DeviceId, MediaId, MessageId, PhoneNumber, Timestamp,
 };
+use kabar_rules::Missing;
 use serde_json::Value;
 
 /// A closed list of words, on the wire and in storage.
@@ -349,6 +350,8 @@ pub struct NewMessage {
     /// Fills `{variable}`s in the text, before the contact's own variables, `{name}` and `{phone}`;
     /// `None` sends the text as it is.
     pub variables: Option<BTreeMap<String, String>>,
+    /// What becomes of a `{variable}` without value and default.
+    pub missing_variables: Missing,
     /// What it is for.
     pub purpose: Purpose,
     /// Who made it.
@@ -374,6 +377,7 @@ impl NewMessage {
             content,
             fallback: Fallback::Downgrade,
             variables: None,
+            missing_variables: Missing::Error,
             purpose: Purpose::Service,
             origin: Origin::Api,
             origin_ref: None,

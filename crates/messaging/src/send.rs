@@ -16,7 +16,7 @@ use kabar_core::{
 };
 use kabar_devices::Device;
 use kabar_events::{Fact, NewEvent};
-use kabar_rules::{Missing, Template};
+use kabar_rules::Template;
 
 use crate::message::{
     Body, Direction, Lane, Message, MessageFilter, NewMessage, Status, To, downgraded,
@@ -737,7 +737,7 @@ fn render(new: &NewMessage, contact: &Contact) -> Result<Content, Vec<FieldError
         let wrong = |problem: String| vec![FieldError::new(field, problem)];
         let template = Template::parse(text).map_err(|error| wrong(error.to_string()))?;
         *text = template
-            .render(&values, Missing::Error)
+            .render(&values, new.missing_variables)
             .map_err(|error| wrong(error.to_string()))?;
         Ok(())
     };

@@ -25,7 +25,11 @@ pub fn decode(app: MetaAppId, raw: &[u8], received_at: Timestamp) -> Batch {
     }
     let bytes = Bytes::copy_from_slice(raw);
     let raw = Some(RawBody { app, bytes });
-    Batch { events, raw }
+    Batch {
+        events,
+        raw,
+        within: None,
+    }
 }
 
 /// What cannot be read, kept raw.
