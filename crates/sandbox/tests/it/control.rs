@@ -169,3 +169,13 @@ async fn a_stopped_sandbox_is_gone() {
     bed.sandbox.stop().await;
     assert!(bed.try_send(json!({"text": {"body": "a"}})).await.is_err());
 }
+
+#[test]
+fn what_is_public_crosses_threads() {
+    fn check<T: Send + Sync>() {}
+    check::<Sandbox>();
+    check::<SandboxConfig>();
+    check::<kabar_sandbox::SandboxError>();
+    check::<Inbound>();
+    check::<kabar_sandbox::Fault>();
+}
