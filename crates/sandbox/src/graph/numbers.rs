@@ -16,9 +16,10 @@ use crate::accounts::Number;
 use crate::graph_error::GraphError;
 use crate::world::World;
 
-/// What Meta shows when no fields are asked for.
-pub(super) const DEFAULT_FIELDS: [&str; 8] = [
+/// What Meta shows when no fields are asked for; its OpenAPI document wants `status` too.
+pub(super) const DEFAULT_FIELDS: [&str; 9] = [
     "id",
+    "status",
     "verified_name",
     "code_verification_status",
     "display_phone_number",

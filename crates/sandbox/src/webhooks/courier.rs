@@ -150,17 +150,28 @@ impl Courier {
     }
 }
 
-/// The client for webhooks: no proxy, no redirects, as many idle connections as workers.
+/// The client for webhooks: no proxy, no redirects.
 fn client() -> Result<reqwest::Client, SandboxError> {
     // A second installation is refused and harmless: someone chose a provider already.
     let _chosen = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(5))
-        .tcp_nodelay(true)
+    let settings = || {
+        reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(5))
+            .tcp_nodelay(true)
+    };
+    // A bare container has no trust anchors, and without any the client does not build.
+    settings()
         .build()
+        .or_else(|_| settings().tls_certs_merge(public_roots()).build())
         .map_err(SandboxError::Client)
+}
+
+/// The public trust anchors.
+fn public_roots() -> impl Iterator<Item = reqwest::Certificate> {
+    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+    roots.filter_map(|root| reqwest::Certificate::from_der(root).ok())
 }
 
 async fn work(world: Arc<World>, mut queue: mpsc::UnboundedReceiver<Update>) {

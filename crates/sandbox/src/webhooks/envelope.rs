@@ -107,11 +107,8 @@ pub(crate) fn status(number: &Number, customer: &Customer, report: StatusReport<
         report.error.map_or(Value::Null, |error| json!([error])),
     );
     let mut rest = vec![("statuses", json!([status]))];
-    // Since BSUIDs, contacts come with these two, never with a failure.
-    if matches!(
-        report.status,
-        DeliveryStatus::Delivered | DeliveryStatus::Read
-    ) {
+    // Since BSUIDs, contacts come along, but never with a failure.
+    if report.status != DeliveryStatus::Failed {
         rest.insert(0, ("contacts", json!([contact(customer)])));
     }
     change(number, rest)

@@ -226,12 +226,17 @@ impl Bed {
             .await
     }
 
-    pub async fn try_send(&self, content: Value) -> Result<reqwest::Response, reqwest::Error> {
+    /// Sends for as long as the patience lasts; what comes back may be no answer at all.
+    pub async fn try_send(
+        &self,
+        content: Value,
+        patience_ms: u64,
+    ) -> Result<reqwest::Response, reqwest::Error> {
         self.client
             .post(self.graph(&format!("{DEFAULT_PHONE_NUMBER_ID}/messages")))
             .bearer_auth(DEFAULT_TOKEN)
             .json(&message(content))
-            .timeout(Duration::from_millis(300))
+            .timeout(Duration::from_millis(patience_ms))
             .send()
             .await
     }

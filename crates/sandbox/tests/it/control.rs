@@ -167,5 +167,19 @@ async fn the_memory_of_messages_is_bounded() {
 async fn a_stopped_sandbox_is_gone() {
     let bed = Bed::new().await;
     bed.sandbox.stop().await;
-    assert!(bed.try_send(json!({"text": {"body": "a"}})).await.is_err());
+    assert!(
+        bed.try_send(json!({"text": {"body": "a"}}), 30_000)
+            .await
+            .is_err()
+    );
+}
+
+#[test]
+fn what_is_public_crosses_threads() {
+    fn check<T: Send + Sync>() {}
+    check::<Sandbox>();
+    check::<SandboxConfig>();
+    check::<kabar_sandbox::SandboxError>();
+    check::<Inbound>();
+    check::<kabar_sandbox::Fault>();
 }

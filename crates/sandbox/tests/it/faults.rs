@@ -78,7 +78,10 @@ async fn connections_close_and_hang_before_or_after_acceptance() {
     ] {
         let closes = matches!(effect, Effect::Close { .. });
         bed.sandbox.add_fault(Fault::next_send(effect)).unwrap();
-        let error = bed.try_send(text()).await.unwrap_err();
+        let error = bed
+            .try_send(text(), if closes { 30_000 } else { 1_000 })
+            .await
+            .unwrap_err();
         assert_eq!(error.is_timeout(), !closes, "{error}");
         assert_eq!(
             bed.sandbox.messages(&MessageFilter::default()).len(),
