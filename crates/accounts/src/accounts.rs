@@ -45,7 +45,7 @@ pub enum AccountError {
 impl From<UserError> for AccountError {
     fn from(error: UserError) -> Self {
         match error {
-            UserError::NotFound => Self::NotFound,
+            UserError::NotFound | UserError::Denied(_) => Self::NotFound,
             UserError::Invalid(invalid) => Self::Invalid(invalid),
             UserError::EmailTaken => Self::EmailTaken,
             UserError::Once(once) => Self::Once(once),

@@ -35,7 +35,7 @@ impl CredentialHash {
 
     /// Whether both are of the same credential, in constant time.
     pub fn proves(&self, stored: &[u8; 32]) -> bool {
-        self.0.ct_eq(stored).into()
+        same(&self.0, stored)
     }
 
     fn of(random: &[u8; RANDOM]) -> Self {
@@ -47,6 +47,11 @@ impl std::fmt::Debug for CredentialHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("CredentialHash(…)")
     }
+}
+
+/// Whether two hashes are the same, in constant time.
+pub fn same(one: &[u8], other: &[u8]) -> bool {
+    one.ct_eq(other).into()
 }
 
 /// A credential made now.

@@ -93,7 +93,7 @@ pub trait KeyRegistry: Send {
     /// A key by its id, with its hash and the state of its account, in one query.
     async fn by_id(&mut self, id: ApiKeyId) -> Result<Option<StoredKey>, StoreError>;
 
-    /// Stores that the key was used, unless it was used at or after `unless_since`.
+    /// Stores that the key was used, unless it was used after `unless_since`.
     async fn touch(
         &mut self,
         id: ApiKeyId,

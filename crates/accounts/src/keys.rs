@@ -29,8 +29,8 @@ pub enum KeyError {
     /// A field cannot be taken.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// The key would be able to do what its creator cannot, or the creator is not the one who was
-    /// granted the right to make keys.
+    /// The key would be able to do what its creator cannot, the creator is not the one who was
+    /// granted the right to make keys, or the account does not exist.
     #[error(transparent)]
     Denied(#[from] Denied),
     /// The request repeats another one.
@@ -177,6 +177,9 @@ impl Keys {
             let key = work.keys(realm).get(id).await?;
             let key = key.ok_or(KeyError::NotFound)?;
             return Ok(CreatedKey { key, secret: None });
+        }
+        if !realm.exists(&*work).await? {
+            return Err(Denied::NoSuchAccount.into());
         }
         let (key, minted) = draft(&*self.ids, realm, new, now)?;
         insert(&*work, &*self.ids, realm, &key, &minted.hash).await?;

@@ -1,7 +1,9 @@
 //! Whose users and keys are meant.
 
 use kabar_core::principal::Actor;
-use kabar_core::{AccountId, Grant, InstallationScope, Role, Scope};
+use kabar_core::{AccountId, Grant, InstallationScope, Role, Scope, StoreError};
+
+use crate::work::AccountsWork;
 
 /// Whose users and keys are meant: a tenant's, or the provider's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +28,17 @@ impl Realm {
         match self {
             Self::Account(scope) => scope.actor(),
             Self::Provider(scope) => scope.actor(),
+        }
+    }
+
+    /// Whether its account exists. A provider can name one that does not.
+    ///
+    /// # Errors
+    /// What storage says.
+    pub async fn exists<W: AccountsWork + ?Sized>(&self, work: &W) -> Result<bool, StoreError> {
+        match self {
+            Self::Account(scope) => Ok(work.account(*scope).get().await?.is_some()),
+            Self::Provider(_) => Ok(true),
         }
     }
 

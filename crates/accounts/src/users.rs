@@ -6,8 +6,8 @@ use std::sync::Arc;
 use kabar_core::permission::{ReadUsers, WriteUsers};
 use kabar_core::work::OnceError;
 use kabar_core::{
-    Clock, Grant, IdSource, InstallationScope, Once, Page, PageRequest, Permission, Role, Store,
-    StoreError, Timestamp, UserId,
+    Clock, Denied, Grant, IdSource, InstallationScope, Once, Page, PageRequest, Permission, Role,
+    Store, StoreError, Timestamp, UserId,
 };
 use kabar_events::Fact;
 use serde_json::json;
@@ -31,6 +31,9 @@ pub enum UserError {
     /// The e-mail address is in use.
     #[error("`email` is in use by another user of this installation")]
     EmailTaken,
+    /// The account does not exist.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The request repeats another one.
     #[error(transparent)]
     Once(#[from] OnceError),
@@ -186,6 +189,9 @@ impl Users {
         {
             let user = work.users(realm).get(id).await?;
             return user.ok_or(UserError::NotFound);
+        }
+        if !realm.exists(&*work).await? {
+            return Err(Denied::NoSuchAccount.into());
         }
         let user = insert(&*work, &*self.ids, realm, new, now).await?;
         if let Some(once) = once {

@@ -4,15 +4,15 @@ mod input;
 
 use std::sync::Arc;
 
-use kabar_accounts::Invalid;
 use kabar_accounts::credential::{self, DEVICE_TOKEN, Minted};
 use kabar_accounts::journal::{Change, record};
+use kabar_accounts::{Invalid, Realm};
 use kabar_channel::{ChannelKind, Channels, SendError};
 use kabar_core::permission::{ReadDevices, WriteDevices};
 use kabar_core::work::OnceError;
 use kabar_core::{
-    Clock, DeviceId, ExposeSecret as _, Grant, IdSource, Once, Page, PageRequest, Scope, Secret,
-    Store, StoreError, Timestamp,
+    Clock, Denied, DeviceId, ExposeSecret as _, Grant, IdSource, Once, Page, PageRequest, Scope,
+    Secret, Store, StoreError, Timestamp,
 };
 use kabar_events::Fact;
 use serde_json::json;
@@ -42,6 +42,9 @@ pub enum DeviceError {
     /// The network did not accept the credential, or could not be asked.
     #[error("the device could not be checked: {0}")]
     Check(#[source] SendError),
+    /// The account does not exist.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The request repeats another one.
     #[error(transparent)]
     Once(#[from] OnceError),
@@ -330,6 +333,9 @@ impl Devices {
             && let Some(made) = recall(&*work, scope, once).await?
         {
             return Ok(made);
+        }
+        if !Realm::from(scope).exists(&*work).await? {
+            return Err(Denied::NoSuchAccount.into());
         }
         check_app(&*work, scope, &device).await?;
         let new = NewDevice {

@@ -7,7 +7,7 @@ use kabar_accounts::{Invalid, Realm, check};
 use kabar_core::permission::{ReadDevices, WriteDevices};
 use kabar_core::work::OnceError;
 use kabar_core::{
-    Clock, ExposeSecret as _, Grant, IdSource, InstallationScope, MetaAppId, Once, Page,
+    Clock, Denied, ExposeSecret as _, Grant, IdSource, InstallationScope, MetaAppId, Once, Page,
     PageRequest, Secret, Store, StoreError, Timestamp,
 };
 use kabar_events::Fact;
@@ -32,6 +32,9 @@ pub enum MetaAppError {
     /// A device gets its webhooks from the app.
     #[error("a device uses this Meta app; give the device another app first")]
     InUse,
+    /// The account does not exist.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The request repeats another one.
     #[error(transparent)]
     Once(#[from] OnceError),
@@ -91,6 +94,9 @@ impl MetaApps {
         {
             let app = work.meta_apps(realm).get(id).await?;
             return app.ok_or(MetaAppError::NotFound);
+        }
+        if !realm.exists(&*work).await? {
+            return Err(Denied::NoSuchAccount.into());
         }
         let mut apps = work.meta_apps(realm);
         apps.put(&app, &new.app_secret, &new.verify_token).await?;

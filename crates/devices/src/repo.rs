@@ -1,12 +1,11 @@
 //! What storage does for devices.
 
 use async_trait::async_trait;
-use kabar_accounts::AuditWork;
+use kabar_accounts::AccountsWork;
 use kabar_channel::DeviceAddress;
 use kabar_core::{
     DeviceId, InstallationScope, Page, PageRequest, Scope, StoreError, Timestamp, Work,
 };
-use kabar_events::EventsWork;
 
 use crate::device::{Device, DeviceState, NewDevice};
 use crate::meta::MetaWork;
@@ -24,9 +23,9 @@ pub trait DevicesWork: Work {
 }
 
 /// What the use cases of this crate need of one unit of work.
-pub trait DevicesUse: DevicesWork + MetaWork + AuditWork + EventsWork {}
+pub trait DevicesUse: DevicesWork + MetaWork + AccountsWork {}
 
-impl<W: DevicesWork + MetaWork + AuditWork + EventsWork + ?Sized> DevicesUse for W {}
+impl<W: DevicesWork + MetaWork + AccountsWork + ?Sized> DevicesUse for W {}
 
 /// A tenant's devices. Removed devices are not seen.
 #[async_trait]

@@ -323,4 +323,7 @@ opens! {
     dyn Work,
     dyn kabar_jobs::JobsWork,
     dyn kabar_events::EventsWork,
+    dyn kabar_accounts::AccountsWork,
+    dyn kabar_accounts::AuditWork,
+    dyn kabar_devices::DevicesUse,
 }

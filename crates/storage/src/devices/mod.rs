@@ -1,0 +1,61 @@
+//! Devices, Meta apps and business accounts.
+
+mod business_account;
+mod device;
+mod entity;
+mod meta_app;
+mod registry;
+
+use kabar_accounts::Realm;
+use kabar_core::{InstallationScope, Scope, Secret, StoreError};
+use kabar_devices::meta::{BusinessAccountRepo, MetaAppRegistry, MetaAppRepo};
+use kabar_devices::{DeviceRegistry, DeviceRepo, DevicesWork, MetaWork};
+
+use crate::error::bad_row;
+use crate::keyring::Place;
+use crate::unit::Unit;
+
+impl DevicesWork for Unit {
+    fn devices(&self, scope: Scope) -> Box<dyn DeviceRepo + '_> {
+        Box::new(device::SeaDevices { unit: self, scope })
+    }
+
+    fn device_registry(&self, _scope: InstallationScope) -> Box<dyn DeviceRegistry + '_> {
+        Box::new(registry::SeaDeviceRegistry { unit: self })
+    }
+}
+
+impl MetaWork for Unit {
+    fn meta_apps(&self, realm: Realm) -> Box<dyn MetaAppRepo + '_> {
+        Box::new(meta_app::SeaMetaApps { unit: self, realm })
+    }
+
+    fn meta_app_registry(&self, _scope: InstallationScope) -> Box<dyn MetaAppRegistry + '_> {
+        Box::new(meta_app::SeaMetaAppRegistry { unit: self })
+    }
+
+    fn business_accounts(&self, scope: Scope) -> Box<dyn BusinessAccountRepo + '_> {
+        Box::new(business_account::SeaBusinessAccounts { unit: self, scope })
+    }
+}
+
+/// Seals a secret for its column.
+fn seal(unit: &Unit, secret: &Secret, place: &Place<'_>) -> Result<String, StoreError> {
+    unit.ring()
+        .seal(secret, place)
+        .map_err(|error| StoreError::Refused(Box::new(error)))
+}
+
+/// Opens the secret of a column.
+fn open(
+    unit: &Unit,
+    sealed: &str,
+    table: &'static str,
+    row: uuid::Uuid,
+    column: &'static str,
+) -> Result<Secret, StoreError> {
+    let place = Place { table, row, column };
+    unit.ring()
+        .open(sealed, &place)
+        .map_err(|error| bad_row(table, row, column, error))
+}

@@ -1,0 +1,103 @@
+//! Every device of the installation.
+
+use async_trait::async_trait;
+use kabar_accounts::credential;
+use kabar_channel::DeviceAddress;
+use kabar_core::{DeviceId, StoreError, Timestamp};
+use kabar_devices::{Device, DeviceRegistry, DeviceState};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, Select};
+
+use super::device::device;
+use super::entity::devices::{Column, Entity};
+use crate::accounts::active_accounts;
+use crate::convert::micros;
+use crate::error::store;
+use crate::unit::Unit;
+
+/// Devices of whatever tenant.
+pub(super) struct SeaDeviceRegistry<'a> {
+    pub(super) unit: &'a Unit,
+}
+
+impl SeaDeviceRegistry<'_> {
+    async fn all(&self, query: Select<Entity>) -> Result<Vec<Device>, StoreError> {
+        let rows = query.all(self.unit.tx()).await.map_err(store)?;
+        rows.into_iter().map(|row| device(self.unit, row)).collect()
+    }
+}
+
+/// What every query of the registry starts from: devices that were not removed.
+fn present() -> Select<Entity> {
+    Entity::find().filter(Column::RemovedAt.is_null())
+}
+
+#[async_trait]
+impl DeviceRegistry for SeaDeviceRegistry<'_> {
+    async fn by_ids(&mut self, ids: &[DeviceId]) -> Result<Vec<Device>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = ids.iter().map(|id| id.uuid());
+        self.all(present().filter(Column::Id.is_in(ids))).await
+    }
+
+    async fn by_addresses(
+        &mut self,
+        addresses: &[DeviceAddress],
+    ) -> Result<Vec<Device>, StoreError> {
+        if addresses.is_empty() {
+            return Ok(Vec::new());
+        }
+        let any = addresses.iter().fold(Condition::any(), |any, address| {
+            any.add(
+                Condition::all()
+                    .add(Column::Channel.eq(address.channel.as_str()))
+                    .add(Column::Address.eq(address.address.as_str())),
+            )
+        });
+        self.all(present().filter(any)).await
+    }
+
+    async fn by_token(
+        &mut self,
+        id: DeviceId,
+        hash: &[u8; 32],
+    ) -> Result<Option<Device>, StoreError> {
+        let row = present()
+            .filter(Column::Id.eq(id.uuid()))
+            .filter(Column::AccountId.in_subquery(active_accounts()))
+            .one(self.unit.tx())
+            .await
+            .map_err(store)?;
+        let row = row.filter(|row| {
+            let stored = row.token_hash.as_deref();
+            stored.is_some_and(|stored| credential::same(stored, hash))
+        });
+        row.map(|row| device(self.unit, row)).transpose()
+    }
+
+    async fn by_parent(&mut self, parent: &str) -> Result<Vec<Device>, StoreError> {
+        self.all(present().filter(Column::Parent.eq(parent))).await
+    }
+
+    async fn set_state(
+        &mut self,
+        id: DeviceId,
+        state: DeviceState,
+        reason: Option<&str>,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let done = Entity::update_many()
+            .col_expr(Column::State, Expr::value(state.as_str()))
+            .col_expr(Column::StateReason, Expr::value(reason.map(str::to_owned)))
+            .col_expr(Column::UpdatedAt, Expr::value(micros(at)))
+            .filter(Column::Id.eq(id.uuid()))
+            .filter(Column::RemovedAt.is_null())
+            .filter(Column::State.ne(state.as_str()))
+            .exec(self.unit.tx())
+            .await
+            .map_err(store)?;
+        Ok(done.rows_affected == 1)
+    }
+}
