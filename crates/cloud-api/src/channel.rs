@@ -121,6 +121,7 @@ impl Channel for CloudApi {
         device: &DeviceLink,
         message: &Outgoing,
     ) -> Result<Prepared, SendError> {
+        outgoing::check(message)?;
         let media = match message.content.media() {
             Some(media) => Some(self.media(device, message.content.kind(), media).await?),
             None => None,

@@ -1,5 +1,7 @@
 //! The HTTP client below: ring as crypto provider, the platform's trust anchors or Mozilla's.
 
+use std::time::Duration;
+
 use reqwest::{Certificate, Client, ClientBuilder, redirect};
 
 use super::{GraphConfig, GraphError};
@@ -12,11 +14,16 @@ fn install_provider() {
     }
 }
 
+/// Idle connections are dropped sooner than a server would: a request that meets a closing
+/// connection leaves its outcome open.
+const IDLE: Duration = Duration::from_secs(20);
+
 fn builder(config: &GraphConfig) -> ClientBuilder {
     Client::builder()
         .user_agent(concat!("kabar/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(config.connect_timeout)
         .timeout(config.timeout)
+        .pool_idle_timeout(IDLE)
         // A redirect would carry the token to an address that nobody configured.
         .redirect(redirect::Policy::none())
 }

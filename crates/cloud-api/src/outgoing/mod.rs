@@ -18,6 +18,26 @@ pub(crate) enum MediaObject {
     Link(Url),
 }
 
+/// What can be refused before anything is uploaded.
+pub(crate) fn check(message: &Outgoing) -> Result<(), SendError> {
+    recipient(&message.to)?;
+    match &message.content {
+        Content::Audio(file) | Content::Sticker(file) => uncaptioned(file),
+        _ => Ok(()),
+    }
+}
+
+/// Dropping the sender's words silently would be worse than refusing.
+fn uncaptioned(file: &Media) -> Result<(), SendError> {
+    match file.caption.as_deref() {
+        None | Some("") => Ok(()),
+        Some(_) => Err(SendError::refused(
+            "caption",
+            "audio and stickers carry no caption; send the words as a text",
+        )),
+    }
+}
+
 /// The whole request. `media` is the file of contents that are one.
 pub(crate) fn request(message: &Outgoing, media: Option<MediaObject>) -> Result<Value, SendError> {
     let mut request = recipient(&message.to)?;

@@ -2,10 +2,10 @@
 //! mutations and noise.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
+    clippy::needless_pass_by_value,
+    clippy::too_many_lines,
     clippy::panic,
     clippy::indexing_slicing,
-    missing_docs,
     unreachable_pub,
     reason = "tests"
 )]

@@ -71,16 +71,13 @@ fn contents() -> Vec<(&'static str, Content)> {
             "video",
             Content::Video(link(Some("x.mp4"), Some("A caption"), false)),
         ),
-        ("audio", Content::Audio(link(None, Some("dropped"), false))),
+        ("audio", Content::Audio(link(None, None, false))),
         ("voice", Content::Audio(link(None, None, true))),
         (
             "document",
             Content::Document(link(Some("bill.pdf"), Some("Bill"), false)),
         ),
-        (
-            "sticker",
-            Content::Sticker(link(None, Some("dropped"), false)),
-        ),
+        ("sticker", Content::Sticker(link(None, None, false))),
         (
             "location",
             Content::Location(Location {
@@ -238,6 +235,8 @@ async fn what_cannot_be_carried_is_refused() {
         buttons(vec![reply("y", "Yes"), url_button()]),
         buttons(vec![url_button(), url_button()]),
         buttons(vec![call]),
+        Content::Audio(link(None, Some("words"), true)),
+        Content::Sticker(link(None, Some("words"), false)),
     ] {
         let error = prepare(&outgoing(content)).await.unwrap_err();
         assert!(matches!(error, SendError::Refused { .. }), "{error}");

@@ -1,5 +1,7 @@
 //! Every field and type of the webhooks, decoded.
 
+use std::fmt::Write as _;
+
 use kabar_channel::{Batch, ChannelEvent};
 use kabar_cloud_api::webhook::decode;
 use kabar_core::{MetaAppId, Timestamp};
@@ -29,7 +31,7 @@ pub fn view(events: &[ChannelEvent]) -> String {
     let mut view = String::new();
     for event in events {
         let device = event.device.as_ref().map_or("-", |device| &device.address);
-        view.push_str(&format!("[{device}] {:#?}\n", event.body));
+        writeln!(view, "[{device}] {:#?}", event.body).unwrap();
     }
     view
 }
@@ -473,7 +475,7 @@ fn statuses() {
             "messages",
             status(json!({ "status": "teleported" })),
         ),
-        ("status_call", "calls_status", json!({})),
+        ("unknown_field", "brand_new", status(json!({}))),
         (
             "status_of_call",
             "messages",
