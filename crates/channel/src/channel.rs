@@ -246,6 +246,11 @@ impl Channels {
         self.0.insert(ports.channel.kind(), ports);
     }
 
+    /// Adds the channels of another set; they replace those of the same kind.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// The channel of a kind.
     pub fn get(&self, kind: &ChannelKind) -> Option<&ChannelPorts> {
         self.0.get(kind)

@@ -1,1 +1,49 @@
-//! Kabar: an embeddable WhatsApp platform. This crate composes the rooms behind one builder.
+//! Kabar: an embeddable WhatsApp platform.
+//!
+//! This crate composes the rooms behind one builder and holds no logic of its own. Everything that
+//! the reference server can do, an embedding program can do in one call without HTTP.
+//!
+//! ```no_run
+//! use kabar::{KeyRing, Platform};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let platform = Platform::builder()
+//!     .database("sqlite:data/kabar.db".parse()?)
+//!     .keys(KeyRing::open_or_create("data/keys".as_ref())?)
+//!     .files("data/files")
+//!     .build()
+//!     .await?;
+//! let running = platform.start();
+//! // … platform.devices(), platform.messages(), platform.intake() …
+//! running.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! | feature | default | what |
+//! |---|---|---|
+//! | (none) | | the official Cloud API channel on SQLite and PostgreSQL |
+//!
+//! The unofficial QR channel will be the feature `qr-session`, off by default, because it links
+//! code under the AGPL; see `docs/licensing.md`.
+
+mod platform;
+mod running;
+
+pub use platform::{BuildError, Platform, PlatformBuilder};
+pub use running::Running;
+
+pub use kabar_accounts as accounts;
+pub use kabar_automation as automation;
+pub use kabar_channel as channel;
+pub use kabar_cloud_api as cloud_api;
+pub use kabar_contacts as contacts;
+pub use kabar_core as core;
+pub use kabar_devices as devices;
+pub use kabar_events as events;
+pub use kabar_jobs as jobs;
+pub use kabar_messaging as messaging;
+pub use kabar_rules as rules;
+pub use kabar_storage::{Database, DatabaseUrl, FolderBlobs, KeyRing};
