@@ -394,17 +394,21 @@ async fn audited(tenancy: &Tenancy, scope: Scope) -> Vec<String> {
 /// The kinds in a tenant's event log, once it has `count` events: a transaction that runs elsewhere
 /// on the same server may hold the log back for a moment.
 async fn logged(tenancy: &Tenancy, scope: Scope, count: usize) -> Vec<String> {
-    loop {
-        let work = tenancy.store.read().await.unwrap();
-        let events = work
-            .events()
-            .read(scope, Position::default(), 100)
-            .await
-            .unwrap();
-        if events.len() >= count {
-            return events.into_iter().map(|event| event.kind).collect();
+    let shown = async {
+        loop {
+            let work = tenancy.store.read().await.unwrap();
+            let events = work
+                .events()
+                .read(scope, Position::default(), 100)
+                .await
+                .unwrap();
+            if events.len() >= count {
+                return events.into_iter().map(|event| event.kind).collect();
+            }
+            drop(work);
+            tokio::task::yield_now().await;
         }
-        drop(work);
-        tokio::task::yield_now().await;
-    }
+    };
+    let most = std::time::Duration::from_secs(60);
+    tokio::time::timeout(most, shown).await.expect("the events")
 }

@@ -41,13 +41,17 @@ async fn read_all(database: &Database, after: Position, limit: u16) -> Vec<Store
 /// Reads until the log shows `count` events: on PostgreSQL a transaction of another test on the same
 /// server holds it back for a moment.
 async fn read_count(database: &Database, count: usize) -> Vec<AccountId> {
-    loop {
-        let events = read_all(database, Position::default(), 100).await;
-        if events.len() >= count {
-            return events.iter().map(|event| event.account).collect();
+    let shown = async {
+        loop {
+            let events = read_all(database, Position::default(), 100).await;
+            if events.len() >= count {
+                return events.iter().map(|event| event.account).collect();
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-    }
+    };
+    let most = std::time::Duration::from_secs(60);
+    tokio::time::timeout(most, shown).await.expect("the events")
 }
 
 #[tokio::test]

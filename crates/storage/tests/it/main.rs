@@ -3,7 +3,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
     reason = "tests fail by panicking"
 )]
 
@@ -14,3 +13,4 @@ mod groups;
 mod jobs;
 mod migrations;
 mod once;
+mod secrets;

@@ -1,8 +1,9 @@
 //! Every migration up, down and up again.
 
+use std::sync::Arc;
+
 use kabar_migrations::{Migrator, MigratorTrait as _};
 use kabar_testkit::accounts::Tenancy;
-use std::sync::Arc;
 
 use crate::databases::each_database;
 
