@@ -409,6 +409,6 @@ async fn logged(tenancy: &Tenancy, scope: Scope, count: usize) -> Vec<String> {
             tokio::task::yield_now().await;
         }
     };
-    let most = std::time::Duration::from_secs(60);
+    let most = std::time::Duration::from_mins(1);
     tokio::time::timeout(most, shown).await.expect("the events")
 }

@@ -50,7 +50,7 @@ async fn read_count(database: &Database, count: usize) -> Vec<AccountId> {
             tokio::task::yield_now().await;
         }
     };
-    let most = std::time::Duration::from_secs(60);
+    let most = std::time::Duration::from_mins(1);
     tokio::time::timeout(most, shown).await.expect("the events")
 }
 
