@@ -227,6 +227,7 @@ async fn a_connection_that_breaks_after_the_request_leaves_the_outcome_open() {
     for address in [closed, cut_off, no_http] {
         let error = transmit(impatient(&address)).await.unwrap_err();
         assert_eq!(word(&error), "uncertain", "{error}");
+        assert_eq!(error.reason().code, "connection_lost");
     }
 }
 
@@ -240,6 +241,7 @@ async fn silence_leaves_the_outcome_open() {
     .await;
     let error = transmit(impatient(&address)).await.unwrap_err();
     assert_eq!(word(&error), "uncertain", "{error}");
+    assert_eq!(error.reason().code, "timeout");
     drop(release);
 }
 
