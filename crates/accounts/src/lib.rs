@@ -6,7 +6,7 @@
 //!   own row. [`Accounts::ensure_provider`] is the first start of an installation.
 //! * [`Users`]: people, of a tenant or of the provider. [`Keys`]: API keys, shown once.
 //! * [`KeyAuthenticator`]: the text of an API key to a [`Principal`](kabar_core::Principal).
-//! * [`audit`]: who changed what; [`journal`]: audit entry and event of a change in one call.
+//! * [`audit`] and [`Audits`]: who changed what; [`journal`]: audit entry and event of a change in one call.
 //! * [`work`]: what storage does for all of it; [`Realm`]: whose users and keys are meant.
 //! * [`credential`]: the text form that API keys and device tokens share; [`check`]: the rules for
 //!   names, e-mail addresses, time zones and countries.
@@ -17,6 +17,7 @@
 pub mod account;
 mod accounts;
 pub mod audit;
+mod audits;
 mod authenticator;
 pub mod check;
 pub mod credential;
@@ -31,7 +32,8 @@ pub mod work;
 
 pub use account::{Account, AccountPatch, NewAccount, NewOwner};
 pub use accounts::{AccountError, Accounts, CreatedAccount};
-pub use audit::{AuditEntry, AuditLog, AuditWork};
+pub use audit::{AuditEntry, AuditLog, AuditWork, StoredAudit};
+pub use audits::Audits;
 pub use authenticator::{AuthError, KeyAuthenticator};
 pub use check::Invalid;
 pub use first_start::FirstAccess;

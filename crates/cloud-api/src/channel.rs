@@ -172,6 +172,6 @@ fn accepted(answer: &Value) -> Result<Accepted, SendError> {
     accepted.wa_id = text("/contacts/0/wa_id").map(str::to_owned);
     accepted.user_id = text("/contacts/0/user_id").map(str::to_owned);
     let status = text("/messages/0/message_status");
-    accepted.held_by_network = status == Some("held_for_quality_assessment");
+    accepted.held_by_network = matches!(status, Some("held_for_quality_assessment" | "paused"));
     Ok(accepted)
 }

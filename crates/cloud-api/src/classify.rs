@@ -162,11 +162,17 @@ pub(crate) fn after_send(error: &GraphError) -> SendError {
         GraphError::Config(problem) => SendError::DeviceDown {
             reason: Reason::new("configuration", problem),
         },
-        GraphError::NoAnswer(_) | GraphError::Unreadable(_) | GraphError::TooLarge { .. } => {
-            SendError::Uncertain {
-                reason: Reason::new("no_answer", error.to_string()),
-            }
+        GraphError::TimedOut(_) => uncertain("timeout", error),
+        GraphError::NoAnswer(_) => uncertain("connection_lost", error),
+        GraphError::Unreadable(_) | GraphError::TooLarge { .. } => {
+            uncertain("unreadable_answer", error)
         }
+    }
+}
+
+fn uncertain(code: &str, error: &GraphError) -> SendError {
+    SendError::Uncertain {
+        reason: Reason::new(code, error.to_string()),
     }
 }
 

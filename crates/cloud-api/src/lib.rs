@@ -32,6 +32,20 @@
 //! }
 //! ```
 //!
+//! What a failed send means is decided once, here, and what follows from it elsewhere:
+//!
+//! | what happened | [`kabar_channel::SendError`] |
+//! |---|---|
+//! | no connection, or its TLS handshake failed | `Retry`: nothing was written |
+//! | the time ran out or the connection broke afterwards | `Uncertain`: Meta may have sent it |
+//! | an answer with an error code | what the table of [`classify`] says |
+//! | an unknown code, or none | by HTTP status: 4xx `Refused`, 429 `SlowDown`, 5xx `Uncertain` |
+//! | 3xx, 401, 403, 404 without a code | `DeviceDown`: that was not Graph, the base URL is wrong |
+//! | a success without a message id | `Uncertain` |
+//!
+//! Meta knows no idempotency key, so nothing is ever sent again in here. Our own id travels as
+//! `biz_opaque_callback_data` and comes back with each status, which settles what was uncertain.
+//!
 //! # Receiving
 //!
 //! Verify the raw bytes, decode them, hand the batch to the intake, and only then answer 200:

@@ -27,12 +27,17 @@ impl GraphClient {
     /// A client.
     ///
     /// # Errors
-    /// [`GraphError::Config`] when the address is not `http` or `https`, or TLS cannot be set up.
+    /// [`GraphError::Config`] when the address is not `http` or `https` or holds credentials, or
+    /// when TLS cannot be set up.
     pub fn new(config: GraphConfig) -> Result<Self, GraphError> {
         if !matches!(config.base_url.scheme(), "http" | "https") {
             let scheme = config.base_url.scheme();
             let problem = format!("the base URL must be http or https, not `{scheme}`");
             return Err(GraphError::Config(problem));
+        }
+        if !config.base_url.username().is_empty() || config.base_url.password().is_some() {
+            let problem = "the base URL must not hold a user name or password";
+            return Err(GraphError::Config(problem.to_owned()));
         }
         let http = tls::client(&config)?;
         Ok(Self { config, http })
@@ -121,11 +126,12 @@ pub(super) async fn send(request: RequestBuilder) -> Result<Response, GraphError
 /// Whether the request can have reached Graph is all that matters of a transport error.
 pub(super) fn transport(error: reqwest::Error) -> GraphError {
     let never_written = error.is_connect() || error.is_builder();
+    let timed_out = error.is_timeout();
     let source: Source = Box::new(error.without_url());
-    if never_written {
-        GraphError::NotSent(source)
-    } else {
-        GraphError::NoAnswer(source)
+    match (never_written, timed_out) {
+        (true, _) => GraphError::NotSent(source),
+        (false, true) => GraphError::TimedOut(source),
+        (false, false) => GraphError::NoAnswer(source),
     }
 }
 

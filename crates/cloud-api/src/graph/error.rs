@@ -12,8 +12,11 @@ pub enum GraphError {
     /// No connection: nothing was written.
     #[error("no connection to Graph")]
     NotSent(#[source] Source),
-    /// The connection broke or the time ran out after the request was on its way.
-    #[error("Graph did not answer")]
+    /// The time ran out; the request may have been read.
+    #[error("Graph did not answer in time")]
+    TimedOut(#[source] Source),
+    /// The connection broke after the request was on its way.
+    #[error("the connection to Graph broke")]
     NoAnswer(#[source] Source),
     /// Graph answered with an error object.
     #[error(transparent)]

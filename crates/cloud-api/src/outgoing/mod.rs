@@ -188,7 +188,7 @@ fn card(card: &ContactCard) -> Value {
 
 /// With `wa_id` the recipient gets a "Message" button instead of "Invite to WhatsApp".
 fn phone_entry(phone: &str) -> Value {
-    let mut entry = json!({ "phone": phone, "type": "CELL" });
+    let mut entry = json!({ "phone": phone });
     let number = kabar_core::PhoneNumber::parse(phone, None).ok();
     if let (Some(number), Some(entry)) = (number, entry.as_object_mut()) {
         entry.insert("wa_id".to_owned(), json!(number.digits()));

@@ -30,6 +30,9 @@ const NAMED: &[&str] = &[
     "unsupported",
 ];
 
+/// The kind of what bears no name.
+const UNNAMED: &str = "unknown";
+
 /// The content of a message. What cannot be read is kept as it came.
 pub(super) fn content(message: &Value) -> IncomingContent {
     let kind = kind(message);
@@ -44,7 +47,7 @@ fn kind(message: &Value) -> String {
 
 fn unknown(kind: &str, message: &Value) -> IncomingContent {
     IncomingContent::Unknown {
-        kind: kind.to_owned(),
+        kind: if kind.is_empty() { UNNAMED } else { kind }.to_owned(),
         raw: message.clone(),
     }
 }
@@ -216,7 +219,7 @@ fn system(body: &Value) -> IncomingContent {
         None => "wa_id",
     };
     IncomingContent::System {
-        kind: filled(body, "type").unwrap_or_default(),
+        kind: filled(body, "type").unwrap_or_else(|| UNNAMED.to_owned()),
         body: filled(body, "body"),
         new: person_at(body, [number, "user_id", "parent_user_id"]),
     }

@@ -95,12 +95,13 @@ fn unite(object: &mut Map<String, Value>, key: String, value: Value) {
         }
         Entry::Occupied(mut slot) => match (slot.get_mut(), value) {
             (Value::Array(old), Value::Array(new)) => old.extend(new),
+            (_, Value::Null) => {}
+            (Value::Array(old), new) => old.push(new),
             (Value::Object(old), Value::Object(new)) => {
                 for (key, value) in new {
                     unite(old, key, value);
                 }
             }
-            (_, Value::Null) => {}
             (old, new) => *old = new,
         },
     }

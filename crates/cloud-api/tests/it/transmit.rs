@@ -10,8 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::classify::word;
 use crate::support::{
-    FakeGraph, NUMBER, Reply, TOKEN, accepted, cloud, cloud_with, device, impatient, no_files,
-    outgoing,
+    FakeGraph, NUMBER, Reply, TOKEN, accepted, cloud, cloud_with, config, device, impatient,
+    no_files, outgoing,
 };
 
 fn hello() -> Outgoing {
@@ -29,7 +29,7 @@ async fn transmit(config: GraphConfig) -> Result<Accepted, SendError> {
 
 async fn answered(reply: Reply) -> Result<Accepted, SendError> {
     let graph = FakeGraph::start([reply]).await;
-    let result = transmit(impatient(&graph.address)).await;
+    let result = transmit(config(&graph.address)).await;
     assert_eq!(graph.asked().len(), 1, "a send is never repeated here");
     result
 }
@@ -72,7 +72,7 @@ async fn a_base_url_may_have_a_path_and_the_version_may_be_another() {
     ] {
         let config = GraphConfig {
             version: version.into(),
-            ..impatient(&format!("{}{path}", graph.address))
+            ..config(&format!("{}{path}", graph.address))
         };
         transmit(config).await.unwrap();
         assert_eq!(graph.lines().last().unwrap(), line);
@@ -205,9 +205,19 @@ async fn without_a_connection_nothing_was_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let error = transmit(impatient(&address)).await.unwrap_err();
+    let error = transmit(config(&address)).await.unwrap_err();
     assert_eq!(word(&error), "retry", "{error}");
     assert_eq!(error.reason().code, "no_connection");
+}
+
+/// A handshake that fails comes before the request: nothing was sent either.
+#[tokio::test]
+async fn without_tls_nothing_was_sent() {
+    let graph = FakeGraph::start([]).await;
+    let address = graph.address.replace("http://", "https://");
+    let error = transmit(config(&address)).await.unwrap_err();
+    assert_eq!(word(&error), "retry", "{error}");
+    assert!(graph.asked().is_empty());
 }
 
 #[tokio::test]
@@ -225,8 +235,9 @@ async fn a_connection_that_breaks_after_the_request_leaves_the_outcome_open() {
     })
     .await;
     for address in [closed, cut_off, no_http] {
-        let error = transmit(impatient(&address)).await.unwrap_err();
+        let error = transmit(config(&address)).await.unwrap_err();
         assert_eq!(word(&error), "uncertain", "{error}");
+        assert_eq!(error.reason().code, "connection_lost");
     }
 }
 
@@ -240,6 +251,7 @@ async fn silence_leaves_the_outcome_open() {
     .await;
     let error = transmit(impatient(&address)).await.unwrap_err();
     assert_eq!(word(&error), "uncertain", "{error}");
+    assert_eq!(error.reason().code, "timeout");
     drop(release);
 }
 

@@ -71,6 +71,49 @@ fn shapes() -> Vec<Value> {
     ]
 }
 
+/// The same, and further changes of every other kind behind it.
+fn wide_body() -> Value {
+    let text = json!({ "id": "x", "from": "15550783881", "to": "16505551234", "type": "text", "text": { "body": "b" }, "history_context": { "status": "READ", "from_me": true } });
+    let values = [
+        (
+            "smb_message_echoes",
+            json!({ "metadata": metadata(), "contacts": [contact()], "message_echoes": [text] }),
+        ),
+        (
+            "history",
+            json!({ "metadata": metadata(), "history": [
+            { "metadata": { "phase": 0, "progress": 5 }, "threads": [{ "id": "16505551234", "messages": [text, text] }] },
+            { "errors": [{ "code": 2_593_109 }] },
+        ] }),
+        ),
+        (
+            "user_preferences",
+            json!({ "metadata": metadata(), "user_preferences": [{ "wa_id": "16505551234", "category": "marketing_messages", "value": "stop" }] }),
+        ),
+        (
+            "user_id_update",
+            json!({ "metadata": metadata(), "user_id_update": [{ "wa_id": "1", "user_id": { "previous": "US.1", "current": "US.2" } }] }),
+        ),
+        (
+            "account_update",
+            json!({ "event": "PARTNER_ADDED", "waba_info": { "waba_id": "9" } }),
+        ),
+        (
+            "account_settings_update",
+            json!({ "phone_number_settings": { "phone_number_id": "5" } }),
+        ),
+        (
+            "messages",
+            json!({ "metadata": metadata(), "errors": [{ "code": 1, "title": "x" }], "user_actions": [{}], "novelty": 5 }),
+        ),
+        ("brand_new", json!({ "metadata": metadata() })),
+    ];
+    let mut body = body();
+    let changes = body["entry"][0]["changes"].as_array_mut().unwrap();
+    changes.extend(values.map(|(field, value)| json!({ "field": field, "value": value })));
+    body
+}
+
 /// What can happen to a value.
 fn damage() -> impl Strategy<Value = Option<Value>> {
     let leaves = prop_oneof![
@@ -194,11 +237,30 @@ proptest! {
         prop_assert!(events >= shapes().len() + 2 + 3);
     }
 
+    /// One bad change never blocks its siblings.
+    #[test]
+    fn a_change_survives_the_damage_of_others(
+        strikes in proptest::collection::vec((any::<Index>(), damage()), 1..12),
+    ) {
+        let mut document = wide_body();
+        let mut others = Vec::new();
+        pointers(&document, "", &mut others);
+        let changes = "/entry/0/changes/";
+        let first = format!("{changes}0");
+        others.retain(|pointer| pointer.starts_with(changes) && !pointer.starts_with(&first));
+        for (at, damage) in strikes {
+            strike(&mut document, at.get::<String>(&others), damage);
+        }
+        let whole = known(body().to_string().as_bytes());
+        let known = known(document.to_string().as_bytes());
+        prop_assert_eq!(&known[..whole.len()], &whole[..]);
+    }
+
     #[test]
     fn any_damage_gives_a_batch(
         strikes in proptest::collection::vec((any::<Index>(), damage()), 1..6),
     ) {
-        let mut document = body();
+        let mut document = wide_body();
         let mut all = Vec::new();
         pointers(&document, "", &mut all);
         for (at, damage) in strikes {

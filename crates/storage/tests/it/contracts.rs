@@ -1,0 +1,22 @@
+//! The contract suites of the domains.
+
+use std::sync::Arc;
+
+use kabar_testkit::accounts::accounts_contract;
+use kabar_testkit::devices::devices_contract;
+
+use crate::databases::each_database;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts() {
+    each_database(|test| accounts_contract(Arc::new(test.database))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn devices() {
+    each_database(|test| {
+        let database = test.database;
+        devices_contract(Arc::new(database.clone()), Arc::new(database))
+    })
+    .await;
+}
