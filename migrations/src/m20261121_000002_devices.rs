@@ -51,7 +51,7 @@ crate::ddl::migration! {
         // A number belongs to one tenant per installation.
         "CREATE UNIQUE INDEX devices_address ON devices (channel, address) WHERE removed_at IS NULL",
         "CREATE INDEX devices_account ON devices (account_id, id)",
-        "CREATE INDEX devices_phone ON devices (account_id, phone)",
+        "CREATE INDEX devices_phone ON devices (phone)",
         "CREATE INDEX devices_parent ON devices (parent)",
     ],
 }

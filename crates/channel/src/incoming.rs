@@ -271,7 +271,8 @@ pub struct IncomingMessage {
 }
 
 /// How far a message got.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", content = "detail", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Delivery {
     /// The network sent it on.
@@ -302,7 +303,7 @@ pub struct Pricing {
 }
 
 /// News of a message that we sent.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StatusUpdate {
     /// The id on the wire.
     pub wire_id: String,

@@ -143,8 +143,10 @@ pub fn uncertain(
 pub enum Next {
     /// Send it.
     Send,
-    /// It left the line, or waits; look at the next one.
+    /// Its state changed: it left the line, or waits for what becomes of it.
     Settled,
+    /// It is not due yet.
+    Wait,
 }
 
 /// Decides about the head of a claimed lane, and brings the message into the state that follows.
@@ -168,7 +170,7 @@ pub fn next(
         let again = safety == RetrySafety::SameId
             || matches!(settings.uncertain, UncertainPolicy::Resend { .. });
         if message.next_at > now {
-            return Next::Settled;
+            return Next::Wait;
         }
         if !again {
             // The chat goes on; the message stays uncertain, with its reason.
@@ -187,6 +189,9 @@ pub fn next(
             message.leave_line(Status::Expired, now);
         }
         return Next::Settled;
+    }
+    if message.due_at.max(message.next_at) > now {
+        return Next::Wait;
     }
     message.status = Status::Processing;
     message.stage = Some(Stage::Claimed);

@@ -211,10 +211,6 @@ impl Database {
         }
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that opens plain transactions"
-    )]
     async fn plain(
         &self,
         connection: &DatabaseConnection,
@@ -326,4 +322,7 @@ opens! {
     dyn kabar_accounts::AccountsWork,
     dyn kabar_accounts::AuditWork,
     dyn kabar_devices::DevicesUse,
+    dyn kabar_contacts::ContactsUse,
+    dyn kabar_messaging::RoadWork,
+    dyn kabar_automation::AutomationUse,
 }

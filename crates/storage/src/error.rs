@@ -25,9 +25,8 @@ pub(crate) fn store(error: DbErr) -> StoreError {
         {
             StoreError::Unavailable(Box::new(error))
         }
-        Some(_) => StoreError::Refused(Box::new(error)),
         None if is_connection(&error) => StoreError::Unavailable(Box::new(error)),
-        None => StoreError::Refused(Box::new(error)),
+        _ => StoreError::Refused(Box::new(error)),
     }
 }
 

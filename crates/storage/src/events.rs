@@ -15,6 +15,11 @@ use crate::error::store;
 use crate::unit::Unit;
 
 mod entity {
+    #![expect(
+        unreachable_pub,
+        reason = "the types that sea-orm derives beside a model are `pub`"
+    )]
+
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

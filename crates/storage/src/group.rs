@@ -94,10 +94,6 @@ impl GroupWriter {
 }
 
 impl Group {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that opens the writer's transaction"
-    )]
     async fn open(&mut self, connection: &DatabaseConnection) -> Result<Outcome, DbErr> {
         if let Some((_, outcome)) = &self.open {
             return Ok(Arc::clone(outcome));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kabar_core::{AccountId, InstallationScope, JobId, StoreError, Timestamp};
 use kabar_jobs::{ClaimedJob, JobQueue, JobsWork, NewJob};
-use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, LockBehavior, LockType, Query};
+use sea_orm::sea_query::{Alias, Expr, LockBehavior, LockType, Query};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, ExprTrait, QueryFilter as _,
     QueryOrder as _, QuerySelect as _,
@@ -16,6 +16,11 @@ use crate::error::store;
 use crate::unit::Unit;
 
 mod entity {
+    #![expect(
+        unreachable_pub,
+        reason = "the types that sea-orm derives beside a model are `pub`"
+    )]
+
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

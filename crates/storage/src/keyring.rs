@@ -196,12 +196,13 @@ fn random(bytes: &mut [u8]) {
 #[cfg(unix)]
 fn private(path: &Path) -> Result<(), KeyRingError> {
     use std::os::unix::fs::PermissionsExt as _;
+    // The lowest six bits are what the group and others may do.
     let name = path.display().to_string();
     let data = std::fs::metadata(path).map_err(|source| KeyRingError::File {
         path: name.clone(),
         source,
     })?;
-    if data.permissions().mode() & 0o077 == 0 {
+    if data.permissions().mode().trailing_zeros() >= 6 {
         Ok(())
     } else {
         Err(KeyRingError::Exposed(name))

@@ -29,7 +29,9 @@ mod jobs;
 mod keyring;
 mod messaging;
 mod once;
+mod raw;
 mod unit;
 
+pub use blobs::FolderBlobs;
 pub use database::{Database, DatabaseUrl, OpenError};
 pub use keyring::{KeyRing, KeyRingError};

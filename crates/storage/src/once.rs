@@ -12,6 +12,11 @@ use crate::error::{bad_row, store};
 use crate::unit::Unit;
 
 mod entity {
+    #![expect(
+        unreachable_pub,
+        reason = "the types that sea-orm derives beside a model are `pub`"
+    )]
+
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

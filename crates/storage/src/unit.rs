@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kabar_core::{OnceRepo, StoreError, Work};
-use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, QueryResult};
 
 use crate::error::store;
 use crate::group::Turn;
 use crate::keyring::KeyRing;
 use crate::once::SeaOnce;
+use crate::raw::Sql;
 
 /// What every work trait is implemented for. Repositories borrow it, so several can be open.
 pub(crate) struct Unit {
@@ -35,6 +36,24 @@ impl Unit {
     /// The connection to run statements on.
     pub(crate) const fn tx(&self) -> &DatabaseTransaction {
         &self.transaction
+    }
+
+    /// Runs a statement; returns how many rows it changed.
+    pub(crate) async fn execute(&self, sql: Sql) -> Result<u64, StoreError> {
+        let done = self
+            .transaction
+            .execute_raw(sql.done())
+            .await
+            .map_err(store)?;
+        Ok(done.rows_affected())
+    }
+
+    /// Runs a statement; returns its rows.
+    pub(crate) async fn rows(&self, sql: Sql) -> Result<Vec<QueryResult>, StoreError> {
+        self.transaction
+            .query_all_raw(sql.done())
+            .await
+            .map_err(store)
     }
 
     /// The keys that secrets are sealed under.

@@ -124,6 +124,9 @@ impl Dispatcher {
 
     /// Works until `stop`; messages in hand are finished before it returns.
     pub async fn run(&self, stop: CancellationToken) {
+        if let Err(error) = self.inner.repair().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "dispatch.repair");
+        }
         let heart = self.beat();
         let work = async {
             while !stop.is_cancelled() {
@@ -303,6 +306,7 @@ impl Inner {
                     fence,
                 }),
                 Next::Settled => settle.push((lane, Some(message))),
+                Next::Wait => settle.push((lane, None)),
             }
         }
         (send, settle)
@@ -322,6 +326,15 @@ impl Inner {
             drop(done);
         };
         self.tasks.spawn(task);
+    }
+
+    async fn repair(&self) -> Result<(), StoreError> {
+        let work = self.store.begin().await?;
+        let repaired = work.outbox(SCOPE).repair().await?;
+        if repaired > 0 {
+            tracing::warn!(repaired, "dispatch.repair");
+        }
+        work.commit().await
     }
 
     async fn renew(&self) -> Result<(), StoreError> {

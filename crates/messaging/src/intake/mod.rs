@@ -32,6 +32,8 @@ pub(crate) use statuses::unpark;
 const TRIES: u32 = 5;
 /// The most characters of a raw item that are kept in quarantine; the whole body is kept beside.
 const RAW: usize = 64 * 1024;
+/// Events of one unit of work: a synchronisation of old messages can bring many thousands.
+const MOST: usize = 1_000;
 const SCOPE: InstallationScope = InstallationScope::system("intake");
 
 /// Stores what channels hand over.
@@ -112,6 +114,7 @@ impl MessageIntake {
             work: &*work,
             ids: &*self.ids,
             now,
+            within,
         };
         let report = road.store(sorted).await?;
         work.commit().await?;
@@ -121,16 +124,15 @@ impl MessageIntake {
     /// Stores items one by one; what cannot be stored is kept raw.
     async fn store_singly(
         &self,
-        batch: &Batch,
+        events: &[ChannelEvent],
+        raw: Option<&RawBody>,
+        within: Option<AccountId>,
         cause: &StoreError,
     ) -> Result<IntakeReport, StoreError> {
         tracing::warn!(error = cause as &dyn std::error::Error, "intake.singly");
-        let mut report = self.store(&[], batch.raw.as_ref(), None).await?;
-        for event in &batch.events {
-            match self
-                .store(std::slice::from_ref(event), None, batch.within)
-                .await
-            {
+        let mut report = self.store(&[], raw, None).await?;
+        for event in events {
+            match self.store(std::slice::from_ref(event), None, within).await {
                 Ok(one) => add(&mut report, one),
                 Err(error) if error.is_transient() => return Err(error),
                 Err(error) => {
@@ -150,13 +152,21 @@ impl MessageIntake {
 #[async_trait]
 impl Intake for MessageIntake {
     async fn accept(&self, batch: Batch) -> Result<IntakeReport, IntakeError> {
-        let report = match self
-            .store(&batch.events, batch.raw.as_ref(), batch.within)
-            .await
-        {
-            Err(error) if !error.is_transient() => self.store_singly(&batch, &error).await?,
-            stored => stored?,
-        };
+        let mut report = IntakeReport::default();
+        if batch.events.is_empty() {
+            report = self.store(&[], batch.raw.as_ref(), batch.within).await?;
+        }
+        // Every chunk repeats safely, so a batch that breaks off half-way is simply delivered again.
+        for (index, events) in batch.events.chunks(MOST).enumerate() {
+            let raw = batch.raw.as_ref().filter(|_| index == 0);
+            let stored = match self.store(events, raw, batch.within).await {
+                Err(error) if !error.is_transient() => {
+                    self.store_singly(events, raw, batch.within, &error).await
+                }
+                stored => stored,
+            };
+            add(&mut report, stored?);
+        }
         for topic in [Topic::Jobs, Topic::Outbox, Topic::Events] {
             self.wake.wake(topic);
         }
@@ -310,6 +320,7 @@ struct Road<'a> {
     work: &'a dyn RoadWork,
     ids: &'a dyn IdSource,
     now: Timestamp,
+    within: Option<AccountId>,
 }
 
 impl Road<'_> {
@@ -372,7 +383,10 @@ impl Road<'_> {
                 (None, Some(parent)) => self.work.device_registry(SCOPE).by_parent(&parent).await?,
                 (None, None) => Vec::new(),
             };
-            for device in about {
+            let told = about
+                .into_iter()
+                .filter(|device| self.within.is_none_or(|account| account == device.account));
+            for device in told {
                 let fact = Fact::DeviceNotice {
                     device_id: Some(device.id),
                     field: field.clone(),

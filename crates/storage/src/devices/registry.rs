@@ -1,12 +1,16 @@
 //! Every device of the installation.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use kabar_accounts::credential;
 use kabar_channel::DeviceAddress;
 use kabar_core::{DeviceId, StoreError, Timestamp};
 use kabar_devices::{Device, DeviceRegistry, DeviceState};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, Select};
+use sea_orm::{
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QuerySelect as _, Select,
+};
 
 use super::device::device;
 use super::entity::devices::{Column, Entity};
@@ -49,13 +53,23 @@ impl DeviceRegistry for SeaDeviceRegistry<'_> {
         if addresses.is_empty() {
             return Ok(Vec::new());
         }
-        let any = addresses.iter().fold(Condition::any(), |any, address| {
-            any.add(
-                Condition::all()
-                    .add(Column::Channel.eq(address.channel.as_str()))
-                    .add(Column::Address.eq(address.address.as_str())),
-            )
-        });
+        // One condition per channel, so that it stays flat for any number of addresses.
+        let mut channels: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for address in addresses {
+            channels
+                .entry(address.channel.as_str())
+                .or_default()
+                .push(&address.address);
+        }
+        let any = channels
+            .into_iter()
+            .fold(Condition::any(), |any, (channel, addresses)| {
+                any.add(
+                    Condition::all()
+                        .add(Column::Channel.eq(channel))
+                        .add(Column::Address.is_in(addresses)),
+                )
+            });
         self.all(present().filter(any)).await
     }
 
@@ -79,6 +93,18 @@ impl DeviceRegistry for SeaDeviceRegistry<'_> {
 
     async fn by_parent(&mut self, parent: &str) -> Result<Vec<Device>, StoreError> {
         self.all(present().filter(Column::Parent.eq(parent))).await
+    }
+
+    async fn own_numbers(&mut self, numbers: &[String]) -> Result<Vec<String>, StoreError> {
+        let known: Vec<Option<String>> = present()
+            .select_only()
+            .column(Column::Phone)
+            .filter(Column::Phone.is_in(numbers.iter().map(String::as_str)))
+            .into_tuple()
+            .all(self.unit.tx())
+            .await
+            .map_err(store)?;
+        Ok(known.into_iter().flatten().collect())
     }
 
     async fn set_state(

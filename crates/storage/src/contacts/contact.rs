@@ -1,0 +1,199 @@
+//! Contacts.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use kabar_contacts::contact::{Contact, Identity};
+use kabar_contacts::{ContactFilter, ContactRepo};
+use kabar_core::{AccountId, ContactId, Page, PageRequest, Scope, StoreError, Timestamp};
+use sea_orm::sea_query::{Expr, Query};
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
+};
+use uuid::Uuid;
+
+use super::entity::{contact, identity};
+use super::people::from_row as identity_from_row;
+use crate::convert::{column, json, micros, micros_opt, time, time_opt};
+use crate::error::store;
+use crate::raw::Sql;
+use crate::unit::Unit;
+
+/// Rows of one statement, kept below SQLite's 32,766 bound values.
+const CHUNK: usize = 5_000;
+
+pub(super) struct SeaContacts<'a> {
+    pub(super) unit: &'a Unit,
+    pub(super) scope: Scope,
+}
+
+impl SeaContacts<'_> {
+    fn own(&self) -> Select<contact::Entity> {
+        contact::Entity::find()
+            .filter(contact::Column::AccountId.eq(self.scope.account().uuid()))
+            .filter(contact::Column::RemovedAt.is_null())
+    }
+
+    /// Contacts with their present identities, in the order of the rows.
+    async fn with_identities(&self, rows: Vec<contact::Model>) -> Result<Vec<Contact>, StoreError> {
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+        let mut identities: HashMap<Uuid, Vec<Identity>> = HashMap::new();
+        for chunk in ids.chunks(CHUNK) {
+            let found = identity::Entity::find()
+                .filter(identity::Column::AccountId.eq(self.scope.account().uuid()))
+                .filter(identity::Column::ContactId.is_in(chunk.iter().copied()))
+                .filter(identity::Column::ValidUntil.is_null())
+                .all(self.unit.tx())
+                .await
+                .map_err(store)?;
+            for row in found {
+                identities
+                    .entry(row.contact_id)
+                    .or_default()
+                    .push(identity_from_row(row)?);
+            }
+        }
+        rows.into_iter()
+            .map(|row| {
+                let mut own = identities.remove(&row.id).unwrap_or_default();
+                own.sort_by(|a, b| (&a.key, a.id).cmp(&(&b.key, b.id)));
+                from_row(row, own)
+            })
+            .collect()
+    }
+}
+
+fn from_row(row: contact::Model, identities: Vec<Identity>) -> Result<Contact, StoreError> {
+    Ok(Contact {
+        id: ContactId::from(row.id),
+        account: AccountId::from(row.account_id),
+        kind: column("contacts", &row.id, "kind").word(&row.kind)?,
+        name: row.name,
+        profile_name: row.profile_name,
+        variables: column("contacts", &row.id, "variables").json(row.variables)?,
+        marketing_stopped_at: time_opt(row.marketing_stopped_at),
+        consented_at: time_opt(row.consented_at),
+        consent_source: row.consent_source,
+        identities,
+        created_at: time(row.created_at),
+        updated_at: time(row.updated_at),
+    })
+}
+
+#[async_trait]
+impl ContactRepo for SeaContacts<'_> {
+    async fn by_ids(&mut self, ids: &[ContactId]) -> Result<Vec<Contact>, StoreError> {
+        let mut rows = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(CHUNK) {
+            let found = self
+                .own()
+                .filter(contact::Column::Id.is_in(chunk.iter().map(|id| id.uuid())))
+                .all(self.unit.tx())
+                .await
+                .map_err(store)?;
+            rows.extend(found);
+        }
+        self.with_identities(rows).await
+    }
+
+    async fn list(
+        &mut self,
+        filter: &ContactFilter,
+        page: PageRequest,
+    ) -> Result<Page<Contact>, StoreError> {
+        let mut query = self.own();
+        if let Some(key) = &filter.identity {
+            let owner = Query::select()
+                .column(identity::Column::ContactId)
+                .from(identity::Entity)
+                .and_where(identity::Column::AccountId.eq(self.scope.account().uuid()))
+                .and_where(identity::Column::ValidUntil.is_null())
+                .and_where(identity::Column::Kind.eq(key.kind.as_str()))
+                .and_where(identity::Column::Namespace.eq(key.namespace.as_str()))
+                .and_where(identity::Column::Value.eq(key.value.as_str()))
+                .to_owned();
+            query = query.filter(contact::Column::Id.in_subquery(owner));
+        }
+        if let Some(after) = page.after {
+            query = query.filter(contact::Column::Id.lt(after.id()));
+        }
+        let rows = query
+            .order_by_desc(contact::Column::Id)
+            .limit(u64::from(page.limit) + 1)
+            .all(self.unit.tx())
+            .await
+            .map_err(store)?;
+        let contacts = self.with_identities(rows).await?;
+        Ok(Page::from_rows(contacts, page, |contact| contact.id.uuid()))
+    }
+
+    async fn update(&mut self, contact: &Contact) -> Result<bool, StoreError> {
+        use contact::Column as C;
+        let done = contact::Entity::update_many()
+            .col_expr(C::Name, Expr::value(contact.name.clone()))
+            .col_expr(C::ProfileName, Expr::value(contact.profile_name.clone()))
+            .col_expr(C::Variables, Expr::value(json(&contact.variables)?))
+            .col_expr(
+                C::MarketingStoppedAt,
+                Expr::value(micros_opt(contact.marketing_stopped_at)),
+            )
+            .col_expr(
+                C::ConsentedAt,
+                Expr::value(micros_opt(contact.consented_at)),
+            )
+            .col_expr(
+                C::ConsentSource,
+                Expr::value(contact.consent_source.clone()),
+            )
+            .col_expr(C::UpdatedAt, Expr::value(micros(contact.updated_at)))
+            .filter(C::Id.eq(contact.id.uuid()))
+            .filter(C::AccountId.eq(self.scope.account().uuid()))
+            .filter(C::RemovedAt.is_null())
+            .exec(self.unit.tx())
+            .await
+            .map_err(store)?;
+        Ok(done.rows_affected == 1)
+    }
+
+    async fn remove(&mut self, id: ContactId, at: Timestamp) -> Result<bool, StoreError> {
+        let done = contact::Entity::update_many()
+            .col_expr(contact::Column::RemovedAt, Expr::value(micros(at)))
+            .filter(contact::Column::Id.eq(id.uuid()))
+            .filter(contact::Column::AccountId.eq(self.scope.account().uuid()))
+            .filter(contact::Column::RemovedAt.is_null())
+            .exec(self.unit.tx())
+            .await
+            .map_err(store)?;
+        identity::Entity::update_many()
+            .col_expr(identity::Column::ValidUntil, Expr::value(micros(at)))
+            .filter(identity::Column::AccountId.eq(self.scope.account().uuid()))
+            .filter(identity::Column::ContactId.eq(id.uuid()))
+            .filter(identity::Column::ValidUntil.is_null())
+            .exec(self.unit.tx())
+            .await
+            .map_err(store)?;
+        Ok(done.rows_affected == 1)
+    }
+
+    async fn set_profile_names(
+        &mut self,
+        names: &[(ContactId, String)],
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        for chunk in names.chunks(CHUNK) {
+            let mut sql = Sql::new(self.unit.tx());
+            sql.push("WITH v (id, name) AS (VALUES ");
+            for (index, (id, name)) in chunk.iter().enumerate() {
+                sql.push(if index == 0 { "(" } else { ", (" });
+                sql.bind(id.uuid()).push(", ").bind(name.as_str()).push(")");
+            }
+            sql.push(") UPDATE contacts SET profile_name = v.name, updated_at = ")
+                .bind(micros(at))
+                .push(" FROM v WHERE contacts.id = v.id AND contacts.account_id = ")
+                .bind(self.scope.account().uuid())
+                .push(" AND (contacts.profile_name IS NULL OR contacts.profile_name <> v.name)");
+            self.unit.execute(sql).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! Identities, for the roads in and out.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use kabar_contacts::contact::{Identity, IdentityKey, IdentityKind};
+use kabar_contacts::repo::NewContactRow;
+use kabar_core::{ContactId, IdentityId, Scope, StoreError, Timestamp};
+use sea_orm::sea_query::{Expr, OnConflict, Query};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, Select,
+};
+
+use super::entity::{contact, identity};
+use crate::convert::{column, json, micros, time, time_opt};
+use crate::error::store;
+use crate::unit::Unit;
+
+/// Rows of one `INSERT`, kept below SQLite's 32,766 bound values.
+const CHUNK: usize = 1_000;
+
+pub(super) struct SeaPeople<'a> {
+    pub(super) unit: &'a Unit,
+    pub(super) scope: Scope,
+}
+
+impl SeaPeople<'_> {
+    fn present(&self) -> Select<identity::Entity> {
+        identity::Entity::find()
+            .filter(identity::Column::AccountId.eq(self.scope.account().uuid()))
+            .filter(identity::Column::ValidUntil.is_null())
+    }
+
+    async fn owners(&self, keys: &[IdentityKey]) -> Result<Vec<Identity>, StoreError> {
+        let rows = self
+            .present()
+            .filter(any_of(keys))
+            .all(self.unit.tx())
+            .await
+            .map_err(store)?;
+        rows.into_iter().map(from_row).collect()
+    }
+}
+
+/// One condition per kind and namespace, so that it stays flat for any number of keys.
+fn any_of(keys: &[IdentityKey]) -> Condition {
+    let mut groups: BTreeMap<(IdentityKind, &str), Vec<&str>> = BTreeMap::new();
+    for key in keys {
+        groups
+            .entry((key.kind, &key.namespace))
+            .or_default()
+            .push(&key.value);
+    }
+    groups
+        .into_iter()
+        .fold(Condition::any(), |any, ((kind, namespace), values)| {
+            any.add(
+                Condition::all()
+                    .add(identity::Column::Kind.eq(kind.as_str()))
+                    .add(identity::Column::Namespace.eq(namespace))
+                    .add(identity::Column::Value.is_in(values)),
+            )
+        })
+}
+
+pub(super) fn from_row(row: identity::Model) -> Result<Identity, StoreError> {
+    Ok(Identity {
+        id: IdentityId::from(row.id),
+        contact: ContactId::from(row.contact_id),
+        key: IdentityKey {
+            kind: column("identities", &row.id, "kind").word(&row.kind)?,
+            namespace: row.namespace,
+            value: row.value,
+        },
+        valid_from: time(row.valid_from),
+        valid_until: time_opt(row.valid_until),
+    })
+}
+
+#[async_trait]
+impl kabar_contacts::PeopleRepo for SeaPeople<'_> {
+    async fn known(&mut self, keys: &[IdentityKey]) -> Result<Vec<Identity>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let owners = Query::select()
+            .column(identity::Column::ContactId)
+            .from(identity::Entity)
+            .and_where(identity::Column::AccountId.eq(self.scope.account().uuid()))
+            .and_where(identity::Column::ValidUntil.is_null())
+            .cond_where(any_of(keys))
+            .to_owned();
+        let rows = self
+            .present()
+            .filter(identity::Column::ContactId.in_subquery(owners))
+            .all(self.unit.tx())
+            .await
+            .map_err(store)?;
+        rows.into_iter().map(from_row).collect()
+    }
+
+    async fn claim(&mut self, identities: &[Identity]) -> Result<Vec<Identity>, StoreError> {
+        for chunk in identities.chunks(CHUNK) {
+            let rows = chunk.iter().map(|claim| identity::ActiveModel {
+                id: Set(claim.id.uuid()),
+                account_id: Set(self.scope.account().uuid()),
+                contact_id: Set(claim.contact.uuid()),
+                kind: Set(claim.key.kind.as_str().to_owned()),
+                namespace: Set(claim.key.namespace.clone()),
+                value: Set(claim.key.value.clone()),
+                valid_from: Set(micros(claim.valid_from)),
+                valid_until: Set(None),
+            });
+            identity::Entity::insert_many(rows)
+                .on_conflict(OnConflict::new().do_nothing().to_owned())
+                .exec_without_returning(self.unit.tx())
+                .await
+                .map_err(store)?;
+        }
+        let keys: Vec<IdentityKey> = identities.iter().map(|claim| claim.key.clone()).collect();
+        self.owners(&keys).await
+    }
+
+    async fn close(&mut self, identities: &[IdentityId], at: Timestamp) -> Result<(), StoreError> {
+        let ids = identities.iter().map(|id| id.uuid());
+        identity::Entity::update_many()
+            .col_expr(identity::Column::ValidUntil, Expr::value(micros(at)))
+            .filter(identity::Column::AccountId.eq(self.scope.account().uuid()))
+            .filter(identity::Column::Id.is_in(ids))
+            .exec(self.unit.tx())
+            .await
+            .map_err(store)?;
+        Ok(())
+    }
+
+    async fn insert(&mut self, contacts: &[NewContactRow]) -> Result<(), StoreError> {
+        for chunk in contacts.chunks(CHUNK) {
+            let rows = chunk
+                .iter()
+                .map(|new| {
+                    Ok(contact::ActiveModel {
+                        id: Set(new.id.uuid()),
+                        account_id: Set(self.scope.account().uuid()),
+                        kind: Set(new.kind.as_str().to_owned()),
+                        name: Set(new.name.clone()),
+                        profile_name: Set(new.profile_name.clone()),
+                        variables: Set(json(&new.variables)?),
+                        marketing_stopped_at: Set(None),
+                        consented_at: Set(None),
+                        consent_source: Set(None),
+                        merged_into: Set(None),
+                        created_at: Set(micros(new.at)),
+                        updated_at: Set(micros(new.at)),
+                        removed_at: Set(None),
+                    })
+                })
+                .collect::<Result<Vec<_>, StoreError>>()?;
+            contact::Entity::insert_many(rows)
+                .exec_without_returning(self.unit.tx())
+                .await
+                .map_err(store)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,222 @@
+//! A tenant's conversations.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use kabar_core::{
+    AccountId, ContactId, ConversationId, DeviceId, Page, PageRequest, Scope, StoreError, Timestamp,
+};
+use kabar_messaging::message::Lane;
+use kabar_messaging::repo::{ConversationRepo, Touch};
+use kabar_messaging::{Conversation, Direction, Status};
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, Select,
+};
+use uuid::Uuid;
+
+use super::entity::conversation::{ActiveModel, Column as C, Entity, Model};
+use super::entity::message;
+use crate::convert::{micros, micros_opt, time, time_opt};
+use crate::error::store;
+use crate::raw::Sql;
+use crate::unit::Unit;
+
+/// Rows of one `INSERT`, kept below SQLite's 32,766 bound values.
+const CHUNK: usize = 2_000;
+
+pub(super) struct SeaConversations<'a> {
+    pub(super) unit: &'a Unit,
+    pub(super) scope: Scope,
+}
+
+impl SeaConversations<'_> {
+    fn own(&self) -> Select<Entity> {
+        let own = Entity::find().filter(C::AccountId.eq(self.scope.account().uuid()));
+        match self.scope.device() {
+            Some(device) => own.filter(C::DeviceId.eq(device.uuid())),
+            None => own,
+        }
+    }
+}
+
+/// One condition per device, so that it stays flat for any number of lanes.
+fn any_of<'a>(lanes: impl Iterator<Item = &'a Lane>) -> Condition {
+    let mut devices: BTreeMap<DeviceId, Vec<Uuid>> = BTreeMap::new();
+    for lane in lanes {
+        devices
+            .entry(lane.device)
+            .or_default()
+            .push(lane.contact.uuid());
+    }
+    devices
+        .into_iter()
+        .fold(Condition::any(), |any, (device, contacts)| {
+            any.add(
+                Condition::all()
+                    .add(C::DeviceId.eq(device.uuid()))
+                    .add(C::ContactId.is_in(contacts)),
+            )
+        })
+}
+
+fn from_row(row: &Model) -> Conversation {
+    Conversation {
+        id: ConversationId::from(row.id),
+        account: AccountId::from(row.account_id),
+        device: DeviceId::from(row.device_id),
+        contact: ContactId::from(row.contact_id),
+        last_in_at: time_opt(row.last_in_at),
+        last_out_at: time_opt(row.last_out_at),
+        unread: u64::try_from(row.unread).unwrap_or_default(),
+        window_expires_at: time_opt(row.window_expires_at),
+        entry_point_expires_at: time_opt(row.entry_point_expires_at),
+        created_at: time(row.created_at),
+    }
+}
+
+#[async_trait]
+impl ConversationRepo for SeaConversations<'_> {
+    async fn ensure(
+        &mut self,
+        wanted: &[(ConversationId, Lane)],
+        at: Timestamp,
+    ) -> Result<Vec<(ConversationId, Lane)>, StoreError> {
+        let mut found = Vec::with_capacity(wanted.len());
+        for chunk in wanted.chunks(CHUNK) {
+            let rows = chunk.iter().map(|(id, lane)| ActiveModel {
+                id: Set(id.uuid()),
+                account_id: Set(self.scope.account().uuid()),
+                device_id: Set(lane.device.uuid()),
+                contact_id: Set(lane.contact.uuid()),
+                last_in_at: Set(None),
+                last_out_at: Set(None),
+                last_at: Set(micros(at)),
+                unread: Set(0),
+                window_expires_at: Set(None),
+                entry_point_expires_at: Set(None),
+                created_at: Set(micros(at)),
+            });
+            Entity::insert_many(rows)
+                .on_conflict(
+                    OnConflict::columns([C::DeviceId, C::ContactId])
+                        .do_nothing()
+                        .to_owned(),
+                )
+                .exec_without_returning(self.unit.tx())
+                .await
+                .map_err(store)?;
+            let rows: Vec<(Uuid, Uuid, Uuid)> = Entity::find()
+                .select_only()
+                .columns([C::Id, C::DeviceId, C::ContactId])
+                .filter(any_of(chunk.iter().map(|(_, lane)| lane)))
+                .into_tuple()
+                .all(self.unit.tx())
+                .await
+                .map_err(store)?;
+            found.extend(rows.into_iter().map(|(id, device, contact)| {
+                let lane = Lane {
+                    device: device.into(),
+                    contact: contact.into(),
+                };
+                (ConversationId::from(id), lane)
+            }));
+        }
+        Ok(found)
+    }
+
+    async fn touch(&mut self, touches: &[Touch]) -> Result<(), StoreError> {
+        let later = |column: &str, value: &str| {
+            format!(
+                "{column} = CASE WHEN v.{value} IS NULL THEN c.{column} \
+                 WHEN c.{column} IS NULL OR v.{value} > c.{column} THEN v.{value} \
+                 ELSE c.{column} END"
+            )
+        };
+        let set = [
+            later("last_in_at", "in_at"),
+            later("last_out_at", "out_at"),
+            later("window_expires_at", "window_at"),
+            later("entry_point_expires_at", "entry_at"),
+            "unread = c.unread + v.unread".to_owned(),
+        ]
+        .join(", ");
+        for chunk in touches.chunks(CHUNK) {
+            let mut sql = Sql::new(self.unit.tx());
+            sql.push("WITH v (id, in_at, out_at, window_at, entry_at, unread) AS (VALUES ");
+            for (index, touch) in chunk.iter().enumerate() {
+                sql.push(if index == 0 { "(" } else { ", (" });
+                sql.bind(touch.conversation.map(ConversationId::uuid))
+                    .push(", ");
+                sql.bind(micros_opt(touch.in_at)).push(", ");
+                sql.bind(micros_opt(touch.out_at)).push(", ");
+                sql.bind(micros_opt(touch.window_expires_at)).push(", ");
+                sql.bind(micros_opt(touch.entry_point_expires_at))
+                    .push(", ");
+                sql.bind(i64::from(touch.unread)).push(")");
+            }
+            sql.push(") UPDATE conversations AS c SET ")
+                .push(&set)
+                .push(" FROM v WHERE c.id = v.id AND c.account_id = ")
+                .bind(self.scope.account().uuid());
+            self.unit.execute(sql).await?;
+        }
+        Ok(())
+    }
+
+    async fn get(&mut self, id: ConversationId) -> Result<Option<Conversation>, StoreError> {
+        let row = self
+            .own()
+            .filter(C::Id.eq(id.uuid()))
+            .one(self.unit.tx())
+            .await;
+        Ok(row.map_err(store)?.as_ref().map(from_row))
+    }
+
+    async fn list(
+        &mut self,
+        device: Option<DeviceId>,
+        page: PageRequest,
+    ) -> Result<Page<Conversation>, StoreError> {
+        let mut query = self.own();
+        if let Some(device) = device {
+            query = query.filter(C::DeviceId.eq(device.uuid()));
+        }
+        if let Some(after) = page.after {
+            query = query.filter(C::Id.lt(after.id()));
+        }
+        let rows = query
+            .order_by_desc(C::Id)
+            .limit(u64::from(page.limit) + 1)
+            .all(self.unit.tx())
+            .await
+            .map_err(store)?;
+        let conversations = rows.iter().map(from_row).collect();
+        Ok(Page::from_rows(conversations, page, |conversation| {
+            conversation.id.uuid()
+        }))
+    }
+
+    async fn mark_read(&mut self, id: ConversationId, at: Timestamp) -> Result<(), StoreError> {
+        Entity::update_many()
+            .col_expr(C::Unread, Expr::value(0_i64))
+            .filter(C::Id.eq(id.uuid()))
+            .filter(C::AccountId.eq(self.scope.account().uuid()))
+            .exec(self.unit.tx())
+            .await
+            .map_err(store)?;
+        message::Entity::update_many()
+            .col_expr(message::Column::Status, Expr::value(Status::Read.as_str()))
+            .col_expr(message::Column::ReadAt, Expr::value(micros(at)))
+            .col_expr(message::Column::UpdatedAt, Expr::value(micros(at)))
+            .filter(message::Column::ConversationId.eq(id.uuid()))
+            .filter(message::Column::AccountId.eq(self.scope.account().uuid()))
+            .filter(message::Column::Direction.eq(Direction::In.as_str()))
+            .filter(message::Column::Status.eq(Status::Delivered.as_str()))
+            .exec(self.unit.tx())
+            .await
+            .map_err(store)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,453 @@
+//! Every lane and message of the installation, for the road out.
+
+use std::collections::{BTreeMap, HashMap};
+
+use async_trait::async_trait;
+use kabar_core::{ContactId, DeviceId, MessageId, StoreError, Timestamp};
+use kabar_messaging::Message;
+use kabar_messaging::message::{Lane, Purpose};
+use kabar_messaging::repo::{ClaimedLane, LaneEntry, OutboxRepo};
+use sea_orm::sea_query::{Expr, LockType, OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
+use uuid::Uuid;
+
+use super::entity::{lane, message};
+use super::message::CHUNK;
+use super::row::{from_row, to_row};
+use crate::convert::micros;
+use crate::error::store;
+use crate::raw::Sql;
+use crate::unit::Unit;
+
+/// Values of one `IN` list.
+const IN: usize = 5_000;
+/// When an empty lane is ready: never.
+const NEVER: i64 = i64::MAX;
+/// The head of a lane `l`: the first of its line.
+const HEAD: &str = "FROM messages m WHERE m.device_id = l.device_id AND m.contact_id = l.contact_id \
+                    AND m.queued ORDER BY m.due_at, m.id LIMIT 1";
+
+/// What can change about a message that exists.
+const CHANGEABLE: [message::Column; 25] = {
+    use message::Column as C;
+    [
+        C::Status,
+        C::Stage,
+        C::Queued,
+        C::Recipient,
+        C::NetworkId,
+        C::WireId,
+        C::Prepared,
+        C::ReasonCode,
+        C::ReasonText,
+        C::HeldUntil,
+        C::Attempts,
+        C::DueAt,
+        C::NextAt,
+        C::ExpiresAt,
+        C::MediaId,
+        C::Billable,
+        C::PriceCategory,
+        C::Pricing,
+        C::SentAt,
+        C::DeliveredAt,
+        C::ReadAt,
+        C::PlayedAt,
+        C::FailedAt,
+        C::UpdatedAt,
+        C::Priority,
+    ]
+};
+
+pub(super) struct SeaOutbox<'a> {
+    pub(super) unit: &'a Unit,
+}
+
+impl SeaOutbox<'_> {
+    /// Messages, locked in the order of their ids.
+    async fn locked(&self, filter: Condition) -> Result<Vec<Message>, StoreError> {
+        let mut query = message::Entity::find()
+            .filter(filter)
+            .order_by_asc(message::Column::Id);
+        if self.unit.locks_rows() {
+            query = query.lock(LockType::Update);
+        }
+        let rows = query.all(self.unit.tx()).await.map_err(store)?;
+        rows.into_iter().map(from_row).collect()
+    }
+
+    async fn heads(
+        &self,
+        device: DeviceId,
+        contacts: &[Uuid],
+    ) -> Result<HashMap<ContactId, Message>, StoreError> {
+        let mut sql = Sql::new(self.unit.tx());
+        sql.push("SELECT * FROM messages WHERE id IN (SELECT (SELECT m.id ")
+            .push(HEAD)
+            .push(") FROM lanes l WHERE l.device_id = ")
+            .bind(device.uuid())
+            .push(" AND l.contact_id IN ")
+            .list(contacts.iter().copied())
+            .push(")")
+            // Somebody who changes a head now will settle its lane afterwards.
+            .on_postgres(" FOR UPDATE SKIP LOCKED");
+        let rows = message::Entity::find()
+            .from_raw_sql(sql.done())
+            .all(self.unit.tx())
+            .await
+            .map_err(store)?;
+        let messages = rows
+            .into_iter()
+            .map(from_row)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(messages
+            .into_iter()
+            .map(|message| (message.contact, message))
+            .collect())
+    }
+
+    /// Claims ready lanes of one priority.
+    async fn claim_priority(
+        &self,
+        claim: &Claim,
+        priority: i16,
+        limit: u16,
+    ) -> Result<Vec<(Uuid, i64)>, StoreError> {
+        let mut sql = Sql::new(self.unit.tx());
+        sql.push("WITH picked AS (SELECT device_id, contact_id FROM lanes WHERE device_id = ")
+            .bind(claim.device.uuid())
+            .push(" AND priority = ")
+            .bind(priority)
+            .push(" AND ready_at <= ")
+            .bind(micros(claim.now))
+            .push(" ORDER BY ready_at LIMIT ")
+            .bind(i64::from(limit))
+            .on_postgres(" FOR UPDATE SKIP LOCKED")
+            .push(") UPDATE lanes SET owner = ")
+            .bind(claim.owner)
+            .push(", fence = lanes.fence + 1, ready_at = ")
+            .bind(micros(claim.until))
+            .push(
+                " FROM picked WHERE lanes.device_id = picked.device_id \
+                 AND lanes.contact_id = picked.contact_id \
+                 RETURNING lanes.contact_id AS contact_id, lanes.fence AS fence",
+            );
+        let rows = self.unit.rows(sql).await?;
+        rows.iter()
+            .map(|row| {
+                let contact: Uuid = row.try_get("", "contact_id").map_err(store)?;
+                let fence: i64 = row.try_get("", "fence").map_err(store)?;
+                Ok((contact, fence))
+            })
+            .collect()
+    }
+
+    /// Locks lanes in the order of their keys: what is read about their messages afterwards is
+    /// newer than anything that touched the lanes before.
+    async fn lock_lanes(&self, device: DeviceId, contacts: &[Uuid]) -> Result<(), StoreError> {
+        if !self.unit.locks_rows() {
+            return Ok(());
+        }
+        let mut sql = Sql::new(self.unit.tx());
+        sql.push("SELECT 1 FROM lanes WHERE device_id = ")
+            .bind(device.uuid())
+            .push(" AND contact_id IN ")
+            .list(contacts.iter().copied())
+            .push(" ORDER BY contact_id FOR UPDATE");
+        self.unit.rows(sql).await.map(|_| ())
+    }
+
+    async fn settle_device(
+        &self,
+        device: DeviceId,
+        contacts: &[Uuid],
+        owner: Option<Uuid>,
+    ) -> Result<(), StoreError> {
+        self.lock_lanes(device, contacts).await?;
+        let mut sql = Sql::new(self.unit.tx());
+        sql.push("UPDATE lanes AS l SET owner = NULL, ready_at = COALESCE((SELECT ")
+            .push("CASE WHEN m.next_at > m.due_at THEN m.next_at ELSE m.due_at END ")
+            .push(HEAD)
+            .push("), ")
+            .bind(NEVER)
+            .push(
+                "), priority = COALESCE((SELECT MIN(m.priority) FROM messages m \
+                 WHERE m.device_id = l.device_id AND m.contact_id = l.contact_id AND m.queued), \
+                 l.priority) WHERE l.device_id = ",
+            )
+            .bind(device.uuid())
+            .push(" AND l.contact_id IN ")
+            .list(contacts.iter().copied())
+            .push(" AND (l.owner IS NULL OR l.owner = ")
+            .bind(owner)
+            .push(")");
+        self.unit.execute(sql).await?;
+        lane::Entity::delete_many()
+            .filter(lane::Column::DeviceId.eq(device.uuid()))
+            .filter(lane::Column::ContactId.is_in(contacts.iter().copied()))
+            .filter(lane::Column::ReadyAt.eq(NEVER))
+            .filter(lane::Column::Owner.is_null())
+            .exec(self.unit.tx())
+            .await
+            .map_err(store)?;
+        Ok(())
+    }
+}
+
+struct Claim {
+    device: DeviceId,
+    owner: Uuid,
+    now: Timestamp,
+    until: Timestamp,
+}
+
+fn by_device(lanes: impl IntoIterator<Item = Lane>) -> BTreeMap<DeviceId, Vec<Uuid>> {
+    let mut devices: BTreeMap<DeviceId, Vec<Uuid>> = BTreeMap::new();
+    for lane in lanes {
+        devices
+            .entry(lane.device)
+            .or_default()
+            .push(lane.contact.uuid());
+    }
+    for contacts in devices.values_mut() {
+        contacts.sort_unstable();
+        contacts.dedup();
+    }
+    devices
+}
+
+#[async_trait]
+impl OutboxRepo for SeaOutbox<'_> {
+    async fn put(&mut self, entries: &[LaneEntry]) -> Result<(), StoreError> {
+        let mut entries = entries.to_vec();
+        entries.sort_by_key(|entry| entry.lane);
+        for chunk in entries.chunks(CHUNK) {
+            let rows = chunk.iter().map(|entry| lane::ActiveModel {
+                device_id: Set(entry.lane.device.uuid()),
+                contact_id: Set(entry.lane.contact.uuid()),
+                account_id: Set(entry.account.uuid()),
+                priority: Set(entry.priority),
+                ready_at: Set(micros(entry.ready_at)),
+                owner: Set(None),
+                fence: Set(0),
+            });
+            // While somebody owns the lane, `ready_at` is the end of the claim; whoever releases
+            // the lane looks at its messages again.
+            let forward = OnConflict::columns([lane::Column::DeviceId, lane::Column::ContactId])
+                .value(
+                    lane::Column::Priority,
+                    Expr::cust(
+                        "CASE WHEN excluded.priority < lanes.priority THEN excluded.priority \
+                         ELSE lanes.priority END",
+                    ),
+                )
+                .value(
+                    lane::Column::ReadyAt,
+                    Expr::cust(
+                        "CASE WHEN lanes.owner IS NULL AND excluded.ready_at < lanes.ready_at \
+                         THEN excluded.ready_at ELSE lanes.ready_at END",
+                    ),
+                )
+                .to_owned();
+            lane::Entity::insert_many(rows)
+                .on_conflict(forward)
+                .exec_without_returning(self.unit.tx())
+                .await
+                .map_err(store)?;
+        }
+        Ok(())
+    }
+
+    async fn ready_devices(&mut self, now: Timestamp) -> Result<Vec<DeviceId>, StoreError> {
+        // Jumps from device to device along the index instead of reading every lane.
+        let mut sql = Sql::new(self.unit.tx());
+        sql.push(
+            "WITH RECURSIVE d (id) AS (\
+             SELECT (SELECT device_id FROM lanes ORDER BY device_id LIMIT 1) \
+             UNION ALL \
+             SELECT (SELECT device_id FROM lanes WHERE device_id > d.id ORDER BY device_id LIMIT 1) \
+             FROM d WHERE d.id IS NOT NULL) \
+             SELECT d.id AS id FROM d WHERE d.id IS NOT NULL AND EXISTS (\
+             SELECT 1 FROM lanes WHERE lanes.device_id = d.id AND lanes.ready_at <= ",
+        )
+        .bind(micros(now))
+        .push(")");
+        let rows = self.unit.rows(sql).await?;
+        rows.iter()
+            .map(|row| {
+                row.try_get::<Uuid>("", "id")
+                    .map(DeviceId::from)
+                    .map_err(store)
+            })
+            .collect()
+    }
+
+    async fn claim(
+        &mut self,
+        device: DeviceId,
+        owner: Uuid,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<ClaimedLane>, StoreError> {
+        let claim = Claim {
+            device,
+            owner,
+            now,
+            until,
+        };
+        let mut claimed = Vec::new();
+        for priority in Purpose::PRIORITIES {
+            let taken = u16::try_from(claimed.len()).unwrap_or(u16::MAX);
+            let rest = limit.saturating_sub(taken);
+            if rest > 0 {
+                claimed.extend(self.claim_priority(&claim, *priority, rest).await?);
+            }
+        }
+        if claimed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let contacts: Vec<Uuid> = claimed.iter().map(|(contact, _)| *contact).collect();
+        let mut heads = self.heads(device, &contacts).await?;
+        Ok(claimed
+            .into_iter()
+            .map(|(contact, fence)| {
+                let contact = ContactId::from(contact);
+                let head = heads.remove(&contact);
+                ClaimedLane {
+                    lane: Lane { device, contact },
+                    fence,
+                    head,
+                }
+            })
+            .collect())
+    }
+
+    async fn renew(&mut self, owner: Uuid, until: Timestamp) -> Result<u64, StoreError> {
+        let done = lane::Entity::update_many()
+            .col_expr(lane::Column::ReadyAt, Expr::value(micros(until)))
+            .filter(lane::Column::Owner.eq(owner))
+            .exec(self.unit.tx())
+            .await
+            .map_err(store)?;
+        Ok(done.rows_affected)
+    }
+
+    async fn lock(&mut self, ids: &[MessageId]) -> Result<Vec<Message>, StoreError> {
+        let mut messages = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(IN) {
+            let ids = chunk.iter().map(|id| id.uuid());
+            let filter = Condition::all().add(message::Column::Id.is_in(ids));
+            messages.extend(self.locked(filter).await?);
+        }
+        Ok(messages)
+    }
+
+    async fn lock_by_wire_ids(
+        &mut self,
+        wire_ids: &[(DeviceId, String)],
+    ) -> Result<Vec<Message>, StoreError> {
+        let mut messages = Vec::new();
+        for chunk in wire_ids.chunks(IN) {
+            let mut devices: BTreeMap<DeviceId, Vec<&str>> = BTreeMap::new();
+            for (device, wire_id) in chunk {
+                devices.entry(*device).or_default().push(wire_id);
+            }
+            let any = devices
+                .into_iter()
+                .fold(Condition::any(), |any, (device, ids)| {
+                    any.add(
+                        Condition::all()
+                            .add(message::Column::DeviceId.eq(device.uuid()))
+                            .add(message::Column::WireId.is_in(ids)),
+                    )
+                });
+            messages.extend(self.locked(any).await?);
+        }
+        Ok(messages)
+    }
+
+    async fn save(&mut self, messages: &[Message]) -> Result<(), StoreError> {
+        for chunk in messages.chunks(CHUNK) {
+            let rows = chunk
+                .iter()
+                .map(|message| {
+                    let mut row = to_row(message)?;
+                    // Never changes, and must not meet itself in its own unique index.
+                    row.dedupe_key = Set(None);
+                    Ok(row)
+                })
+                .collect::<Result<Vec<_>, StoreError>>()?;
+            message::Entity::insert_many(rows)
+                .on_conflict(
+                    OnConflict::column(message::Column::Id)
+                        .update_columns(CHANGEABLE)
+                        .to_owned(),
+                )
+                .exec_without_returning(self.unit.tx())
+                .await
+                .map_err(store)?;
+        }
+        Ok(())
+    }
+
+    async fn still_mine(
+        &mut self,
+        owner: Uuid,
+        claims: &[(Lane, i64)],
+    ) -> Result<Vec<Lane>, StoreError> {
+        let fences: HashMap<Lane, i64> = claims.iter().copied().collect();
+        let mut mine = Vec::with_capacity(claims.len());
+        for (device, contacts) in by_device(claims.iter().map(|(lane, _)| *lane)) {
+            let mut query = lane::Entity::find()
+                .filter(lane::Column::DeviceId.eq(device.uuid()))
+                .filter(lane::Column::ContactId.is_in(contacts))
+                .filter(lane::Column::Owner.eq(owner))
+                .order_by_asc(lane::Column::ContactId);
+            if self.unit.locks_rows() {
+                query = query.lock(LockType::Update);
+            }
+            let rows = query.all(self.unit.tx()).await.map_err(store)?;
+            mine.extend(rows.into_iter().filter_map(|row| {
+                let lane = Lane {
+                    device,
+                    contact: row.contact_id.into(),
+                };
+                (fences.get(&lane) == Some(&row.fence)).then_some(lane)
+            }));
+        }
+        Ok(mine)
+    }
+
+    async fn settle(&mut self, lanes: &[Lane], owner: Option<Uuid>) -> Result<(), StoreError> {
+        for (device, contacts) in by_device(lanes.iter().copied()) {
+            for chunk in contacts.chunks(IN) {
+                self.settle_device(device, chunk, owner).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn waiting(&mut self) -> Result<u64, StoreError> {
+        message::Entity::find()
+            .filter(message::Column::Queued.eq(true))
+            .count(self.unit.tx())
+            .await
+            .map_err(store)
+    }
+
+    async fn repair(&mut self) -> Result<u64, StoreError> {
+        let mut sql = Sql::new(self.unit.tx());
+        sql.push(
+            "INSERT INTO lanes (device_id, contact_id, account_id, priority, ready_at, fence) \
+             SELECT m.device_id, m.contact_id, m.account_id, MIN(m.priority), MIN(m.due_at), 0 \
+             FROM messages m WHERE m.queued AND NOT EXISTS (SELECT 1 FROM lanes l \
+             WHERE l.device_id = m.device_id AND l.contact_id = m.contact_id) \
+             GROUP BY m.device_id, m.contact_id, m.account_id ON CONFLICT DO NOTHING",
+        );
+        self.unit.execute(sql).await
+    }
+}

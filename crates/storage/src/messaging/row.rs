@@ -1,0 +1,154 @@
+//! Between a message and its row.
+
+use kabar_channel::incoming::Pricing;
+use kabar_channel::{Prepared, Reason};
+use kabar_core::{
+    AccountId, ContactId, ConversationId, DeviceId, MediaId, MessageId, PhoneNumber, StoreError,
+};
+use kabar_messaging::{Body, Message};
+use sea_orm::ActiveValue::Set;
+
+use super::entity::message::{ActiveModel, Model};
+use crate::convert::{column, json, json_opt, micros, micros_opt, time, time_opt};
+
+const TABLE: &str = "messages";
+
+pub(super) fn to_row(message: &Message) -> Result<ActiveModel, StoreError> {
+    let content = match &message.body {
+        Body::Out(content) => json(content)?,
+        Body::In(content) => json(content)?,
+    };
+    let phone = |phone: &Option<PhoneNumber>| phone.as_ref().map(|p| p.as_str().to_owned());
+    let pricing = message.pricing.as_ref();
+    let reason = message.reason.as_ref();
+    Ok(ActiveModel {
+        id: Set(message.id.uuid()),
+        account_id: Set(message.account.uuid()),
+        device_id: Set(message.device.uuid()),
+        conversation_id: Set(message.conversation.uuid()),
+        contact_id: Set(message.contact.uuid()),
+        direction: Set(message.direction.to_string()),
+        status: Set(message.status.to_string()),
+        stage: Set(message.stage.map(|stage| stage.to_string())),
+        queued: Set(message.queued),
+        kind: Set(message.body.kind().to_owned()),
+        content: Set(content),
+        words: Set(message.body.words().map(str::to_owned)),
+        purpose: Set(message.purpose.to_string()),
+        origin: Set(message.origin.to_string()),
+        origin_ref: Set(message.origin_ref.clone()),
+        reference: Set(message.reference.clone()),
+        priority: Set(message.purpose.priority()),
+        own_number: Set(phone(&message.own_number)),
+        recipient: Set(json_opt(message.recipient.as_ref())?),
+        asked_for: Set(phone(&message.asked_for)),
+        network_id: Set(message.network_id.clone()),
+        wire_id: Set(message.wire_id.clone()),
+        dedupe_key: Set(message.dedupe_key.clone()),
+        reply_to_id: Set(message.reply_to_id.map(MessageId::uuid)),
+        reply_to: Set(json_opt(message.reply_to.as_ref())?),
+        target_id: Set(message.target_id.map(MessageId::uuid)),
+        choices: Set(json_opt(
+            Some(&message.choices).filter(|choices| !choices.is_empty()),
+        )?),
+        downgraded_from: Set(message.downgraded_from.clone()),
+        prepared: Set(json_opt(message.prepared.as_ref())?),
+        reason_code: Set(reason.map(|reason| reason.code.clone())),
+        reason_text: Set(reason.map(|reason| reason.text.clone())),
+        held_until: Set(micros_opt(message.held_until)),
+        attempts: Set(i32::try_from(message.attempts).unwrap_or(i32::MAX)),
+        due_at: Set(micros(message.due_at)),
+        next_at: Set(micros(message.next_at)),
+        expires_at: Set(micros_opt(message.expires_at)),
+        media_id: Set(message.media.map(MediaId::uuid)),
+        forwarded: Set(message.forwarded),
+        referral: Set(message.referral.clone()),
+        billable: Set(pricing.and_then(|pricing| pricing.billable)),
+        price_category: Set(pricing.and_then(|pricing| pricing.category.clone())),
+        pricing: Set(json_opt(pricing)?),
+        sender_at: Set(micros_opt(message.sender_at)),
+        sent_at: Set(micros_opt(message.sent_at)),
+        delivered_at: Set(micros_opt(message.delivered_at)),
+        read_at: Set(micros_opt(message.read_at)),
+        played_at: Set(micros_opt(message.played_at)),
+        failed_at: Set(micros_opt(message.failed_at)),
+        created_at: Set(micros(message.created_at)),
+        updated_at: Set(micros(message.updated_at)),
+    })
+}
+
+pub(super) fn from_row(row: Model) -> Result<Message, StoreError> {
+    let id = row.id;
+    let at = |name| column(TABLE, &id, name);
+    let phone = |name, text: Option<String>| {
+        text.map(|text| at(name).word::<PhoneNumber>(&text))
+            .transpose()
+    };
+    let direction = at("direction").word(&row.direction)?;
+    let origin = at("origin").word(&row.origin)?;
+    Ok(Message {
+        id: MessageId::from(id),
+        account: AccountId::from(row.account_id),
+        device: DeviceId::from(row.device_id),
+        conversation: ConversationId::from(row.conversation_id),
+        contact: ContactId::from(row.contact_id),
+        direction,
+        status: at("status").word(&row.status)?,
+        stage: row
+            .stage
+            .map(|stage| at("stage").word(&stage))
+            .transpose()?,
+        queued: row.queued,
+        body: body(&at("content"), origin, row.content)?,
+        purpose: at("purpose").word(&row.purpose)?,
+        origin,
+        origin_ref: row.origin_ref,
+        reference: row.reference,
+        own_number: phone("own_number", row.own_number)?,
+        recipient: at("recipient").json_opt(row.recipient)?,
+        asked_for: phone("asked_for", row.asked_for)?,
+        network_id: row.network_id,
+        wire_id: row.wire_id,
+        dedupe_key: row.dedupe_key,
+        reply_to_id: row.reply_to_id.map(MessageId::from),
+        reply_to: at("reply_to").json_opt(row.reply_to)?,
+        target_id: row.target_id.map(MessageId::from),
+        choices: at("choices").json_opt(row.choices)?.unwrap_or_default(),
+        downgraded_from: row.downgraded_from,
+        prepared: row.prepared.map(Prepared::from),
+        reason: row
+            .reason_code
+            .map(|code| Reason::new(code, row.reason_text.unwrap_or_default())),
+        held_until: time_opt(row.held_until),
+        attempts: u32::try_from(row.attempts).unwrap_or_default(),
+        due_at: time(row.due_at),
+        next_at: time(row.next_at),
+        expires_at: time_opt(row.expires_at),
+        media: row.media_id.map(MediaId::from),
+        forwarded: row.forwarded,
+        referral: row.referral,
+        pricing: at("pricing").json_opt::<Pricing>(row.pricing)?,
+        sender_at: time_opt(row.sender_at),
+        sent_at: time_opt(row.sent_at),
+        delivered_at: time_opt(row.delivered_at),
+        read_at: time_opt(row.read_at),
+        played_at: time_opt(row.played_at),
+        failed_at: time_opt(row.failed_at),
+        created_at: time(row.created_at),
+        updated_at: time(row.updated_at),
+    })
+}
+
+/// What the network told us, also about what the business wrote on its phone, is kept in the
+/// network's form; what we made is kept in ours.
+fn body(
+    column: &crate::convert::Column<'_>,
+    origin: kabar_messaging::Origin,
+    content: serde_json::Value,
+) -> Result<Body, StoreError> {
+    use kabar_messaging::Origin as O;
+    match origin {
+        O::Contact | O::PhoneEcho | O::History => column.json(content).map(Body::In),
+        _ => column.json(content).map(Body::Out),
+    }
+}
