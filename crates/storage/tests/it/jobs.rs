@@ -159,8 +159,7 @@ async fn two_nodes_never_claim_the_same_job() {
         let database = test.database;
         let jobs: Vec<NewJob> = (1..=60).map(|number| job(number, None)).collect();
         enqueue(&database, &jobs).await;
-        let other = test_node(&database);
-        let (mut claimed, theirs) = tokio::join!(test_node(&database), other);
+        let (mut claimed, theirs) = tokio::join!(node(&database), node(&database));
         claimed.extend(theirs);
         claimed.sort();
         let every: Vec<JobId> = (1..=60).map(id).collect();
@@ -169,8 +168,30 @@ async fn two_nodes_never_claim_the_same_job() {
     .await;
 }
 
+#[tokio::test]
+async fn a_claim_passes_by_what_another_node_is_claiming() {
+    each_database(|test| async move {
+        if !test.is_postgres() {
+            // SQLite has one writer: nobody claims at the same time.
+            return;
+        }
+        let database = test.database;
+        let jobs = [job(1, Some("a")), job(2, Some("a")), job(3, None)];
+        enqueue(&database, &jobs).await;
+        let (one, two) = (begin(&database).await, begin(&database).await);
+        let first = one.jobs().claim(SCOPE, &["test"], start(), LEASE, 1).await;
+        let second = two.jobs().claim(SCOPE, &["test"], start(), LEASE, 9).await;
+        let ids = |claimed: Vec<ClaimedJob>| claimed.iter().map(|job| job.id).collect::<Vec<_>>();
+        assert_eq!(ids(first.unwrap()), [id(1)]);
+        assert_eq!(ids(second.unwrap()), [id(3)]);
+        two.commit().await.unwrap();
+        one.commit().await.unwrap();
+    })
+    .await;
+}
+
 /// Claims a few jobs at a time until nothing is left.
-async fn test_node(database: &Database) -> Vec<JobId> {
+async fn node(database: &Database) -> Vec<JobId> {
     let mut mine = Vec::new();
     loop {
         let work = begin(database).await;
