@@ -226,10 +226,10 @@ struct Base {
 }
 
 impl Base {
-    fn store<W: kabar_core::Work + ?Sized>(&self) -> Arc<dyn Store<W>>
+    fn store<W>(&self) -> Arc<dyn Store<W>>
     where
         Database: Store<W>,
-        W: 'static,
+        W: kabar_core::Work + ?Sized + 'static,
     {
         Arc::new(self.database.clone())
     }
