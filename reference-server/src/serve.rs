@@ -22,6 +22,7 @@ pub(crate) type FolderLock = Option<File>;
 /// Runs the server until the process is told to stop.
 pub(crate) async fn run(config: Config) -> Result<(), Box<dyn Error>> {
     let (platform, _lock) = build_platform(&config).await?;
+    configure(&platform, &config).await?;
     first_start(&platform, &config).await?;
     let stop = CancellationToken::new();
     let signal = stop.clone();
@@ -162,17 +163,19 @@ fn lock(path: &std::path::Path) -> Result<File, Box<dyn Error>> {
     Ok(file)
 }
 
-/// Makes what a new installation needs, and prints what is shown only once.
-pub(crate) async fn first_start(
-    platform: &Platform,
-    config: &Config,
-) -> Result<(), Box<dyn Error>> {
+/// Brings the installation in line with its configuration.
+pub(crate) async fn configure(platform: &Platform, config: &Config) -> Result<(), Box<dyn Error>> {
     if let Some(app) = &config.meta_app {
         platform
             .meta_apps()
             .ensure_installation_app(&app.app_secret, &app.verify_token)
             .await?;
     }
+    Ok(())
+}
+
+/// Makes the first administrator, and prints what is shown only once.
+async fn first_start(platform: &Platform, config: &Config) -> Result<(), Box<dyn Error>> {
     if let Some(access) = platform
         .accounts()
         .ensure_provider(&config.admin_email)

@@ -218,8 +218,10 @@ fn is(message: &Value, direction: &str) -> bool {
 
 /// Who said what, in order.
 fn talk<'a>(messages: &'a [Value], contact: &Value) -> Vec<&'a Value> {
-    let mut talk: Vec<&Value> =
-        messages.iter().filter(|message| message["contact_id"] == *contact).collect();
+    let mut talk: Vec<&Value> = messages
+        .iter()
+        .filter(|message| message["contact_id"] == *contact)
+        .collect();
     talk.sort_by_key(|message| message["id"].as_str().map(str::to_owned));
     talk
 }
@@ -268,10 +270,18 @@ fn print(contacts: &[Value], messages: &[Value]) {
     println!("5. What was said");
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     for contact in contacts.iter().rev() {
-        println!("   {} ({})", word(&contact["name"]), word(&contact["phone"]));
+        println!(
+            "   {} ({})",
+            word(&contact["name"]),
+            word(&contact["phone"])
+        );
         for message in talk(messages, &contact["id"]) {
             let mark = if is(message, "out") { "→" } else { "←" };
-            println!("     {mark} {}  [{}]", body(message), word(&message["status"]));
+            println!(
+                "     {mark} {}  [{}]",
+                body(message),
+                word(&message["status"])
+            );
         }
     }
 }

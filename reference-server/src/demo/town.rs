@@ -11,7 +11,7 @@ use kabar_server::webhooks;
 use tempfile::TempDir;
 
 use crate::config::{Config, GraphSettings, MetaAppConfig};
-use crate::serve::{FolderLock, Serving, build_platform, first_start};
+use crate::serve::{FolderLock, Serving, build_platform, configure};
 
 /// Both sides of the demo.
 pub(super) struct Town {
@@ -45,7 +45,7 @@ impl Town {
             ..Config::default()
         };
         let (platform, lock) = build_platform(&config).await?;
-        first_start(&platform, &config).await?;
+        configure(&platform, &config).await?;
         let access = platform
             .accounts()
             .create_provider_admin("demo@localhost")
