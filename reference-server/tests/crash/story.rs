@@ -141,9 +141,11 @@ impl Story {
 }
 
 async fn register(api: &Api, policy: Policy) -> String {
-    let uncertain = match policy {
-        Policy::Hold => json!({ "policy": "hold" }),
-        Policy::Resend => json!({ "policy": "resend", "after_seconds": RESEND_AFTER }),
+    let settings = match policy {
+        Policy::Hold => json!({ "uncertain": "hold", "settle_seconds": 2 }),
+        Policy::Resend => {
+            json!({ "uncertain": "resend", "resend_after_seconds": RESEND_AFTER })
+        }
     };
     let body = json!({
         "name": "Crash",
@@ -151,7 +153,7 @@ async fn register(api: &Api, policy: Policy) -> String {
         "address": DEFAULT_PHONE_NUMBER_ID,
         "parent": DEFAULT_WABA_ID,
         "credential": DEFAULT_TOKEN,
-        "settings": { "uncertain": uncertain, "settle_seconds": 2 },
+        "settings": settings,
     });
     let made = api.post("/devices", &body, "device").await;
     made["device"]["id"].as_str().unwrap().to_owned()
