@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kabar_testkit::accounts::accounts_contract;
 use kabar_testkit::devices::devices_contract;
 
-use crate::databases::each_database;
+use kabar_storage::testing::each_database;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accounts() {

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::databases::each_database;
+use kabar_storage::testing::each_database;
 use crate::jobs::{SCOPE, claim_all};
 
 fn job(number: u128) -> NewJob {
