@@ -52,7 +52,9 @@ fn contents(picture: &MediaRef) -> Vec<(Content, &'static str, &'static str, Val
         caption: Some("lihat".to_owned()),
         ..Media::new(picture.clone())
     };
-    let link = Media::new(MediaRef::Link("https://files.example/a.pdf".parse().unwrap()));
+    let link = Media::new(MediaRef::Link(
+        "https://files.example/a.pdf".parse().unwrap(),
+    ));
     let reply = |id: &str, title: &str| Button::Reply {
         id: id.to_owned(),
         title: title.to_owned(),

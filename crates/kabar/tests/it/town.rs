@@ -12,16 +12,16 @@ use chrono::TimeDelta;
 use kabar::channel::Content;
 use kabar::cloud_api::{GraphConfig, webhook};
 use kabar::core::{
-    AccountId, DeviceId, InstallationScope, MessageId, PageRequest, PhoneNumber, Secret,
-    Store, Timestamp,
+    AccountId, DeviceId, InstallationScope, MessageId, PageRequest, PhoneNumber, Secret, Store,
+    Timestamp,
 };
 use kabar::devices::{DevicePatch, DeviceSettings, Registration};
 use kabar::messaging::{Direction, Message, MessageFilter, NewMessage, RoadWork, To};
 use kabar::{Database, Platform};
 use kabar_sandbox::{
     CustomerPatch, DEFAULT_APP_SECRET, DEFAULT_PHONE_NUMBER_ID, DEFAULT_TOKEN,
-    DEFAULT_VERIFY_TOKEN, DEFAULT_WABA_ID, DelayRange, Inbound, Sandbox, SandboxConfig, SentMessage,
-    Settings, WebhookConfig,
+    DEFAULT_VERIFY_TOKEN, DEFAULT_WABA_ID, DelayRange, Inbound, Sandbox, SandboxConfig,
+    SentMessage, Settings, WebhookConfig,
 };
 use kabar_storage::testing::{TestDatabase, each_database};
 use kabar_testkit::TestClock;
@@ -96,6 +96,14 @@ async fn serve(hook: Arc<Hook>) -> String {
         .with_state(hook);
     tokio::spawn(async move { axum::serve(listener, router).await });
     format!("http://{address}/hook")
+}
+
+/// Many updates share a webhook, as they do at Meta when there are many.
+pub(crate) fn batched() -> Settings {
+    Settings {
+        batch: 50,
+        ..Settings::default()
+    }
 }
 
 /// Runs a test in a town on each database.
@@ -296,11 +304,7 @@ impl Town {
 
     /// A message as it is now.
     pub(crate) async fn get(&self, id: MessageId) -> Message {
-        let found = self
-            .platform
-            .messages()
-            .get(&grant(self.account), id)
-            .await;
+        let found = self.platform.messages().get(&grant(self.account), id).await;
         found.expect("the message is there")
     }
 

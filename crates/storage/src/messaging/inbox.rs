@@ -20,6 +20,11 @@ use crate::unit::Unit;
 const RANK: &str = "CASE {}.status WHEN 'sent' THEN 1 WHEN 'delivered' THEN 2 WHEN 'read' THEN 3 \
                     WHEN 'played' THEN 4 ELSE 0 END";
 
+/// The same rank, before it gets there.
+fn rank(status: &str) -> u8 {
+    status.parse().map_or(0, kabar_messaging::Status::rank)
+}
+
 pub(super) struct SeaInbox<'a> {
     pub(super) unit: &'a Unit,
 }
@@ -154,12 +159,16 @@ impl InboxRepo for SeaInbox<'_> {
     }
 
     async fn receipts(&mut self, receipts: &[Receipt]) -> Result<(), StoreError> {
-        // One row per key in a statement: the last word of a batch is the highest.
-        let mut latest: BTreeMap<(Uuid, &str), &Receipt> = BTreeMap::new();
+        // One row per key in a statement, the furthest: a batch can be in any order.
+        let mut furthest: BTreeMap<(Uuid, &str), &Receipt> = BTreeMap::new();
         for receipt in receipts {
-            latest.insert((receipt.message.uuid(), &receipt.participant), receipt);
+            let key = (receipt.message.uuid(), receipt.participant.as_str());
+            let known = furthest.entry(key).or_insert(receipt);
+            if rank(&receipt.status) > rank(&known.status) {
+                *known = receipt;
+            }
         }
-        let rows: Vec<receipt::ActiveModel> = latest
+        let rows: Vec<receipt::ActiveModel> = furthest
             .into_values()
             .map(|receipt| receipt::ActiveModel {
                 message_id: Set(receipt.message.uuid()),
