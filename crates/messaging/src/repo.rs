@@ -294,6 +294,9 @@ pub trait InboxRepo: Send {
     /// Stores what participants of groups report, never backwards.
     async fn receipts(&mut self, receipts: &[Receipt]) -> Result<(), StoreError>;
 
+    /// What the participants of a group reported about a message, in no order.
+    async fn receipts_of(&mut self, message: MessageId) -> Result<Vec<Receipt>, StoreError>;
+
     /// Removes raw bodies from before `before`; returns how many.
     async fn prune_raw(&mut self, before: Timestamp) -> Result<u64, StoreError>;
 }

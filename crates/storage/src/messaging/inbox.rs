@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use kabar_core::{AccountId, DeviceId, StoreError, Timestamp};
+use kabar_core::{AccountId, DeviceId, MessageId, StoreError, Timestamp};
 use kabar_messaging::repo::{InboxRepo, ParkedStatus, QuarantineRow, RawRow, Receipt};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
@@ -195,6 +195,21 @@ impl InboxRepo for SeaInbox<'_> {
                 .map_err(store)?;
         }
         Ok(())
+    }
+
+    async fn receipts_of(&mut self, message: MessageId) -> Result<Vec<Receipt>, StoreError> {
+        let rows = receipt::Entity::find()
+            .filter(receipt::Column::MessageId.eq(message.uuid()))
+            .all(self.unit.tx())
+            .await
+            .map_err(store)?;
+        let receipts = rows.into_iter().map(|row| Receipt {
+            message: MessageId::from(row.message_id),
+            participant: row.participant,
+            status: row.status,
+            at: time(row.at),
+        });
+        Ok(receipts.collect())
     }
 
     async fn prune_raw(&mut self, before: Timestamp) -> Result<u64, StoreError> {
