@@ -14,6 +14,7 @@
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::capabilities::{Capabilities, ContentKind, Limits};
 use crate::content::{Button, Buttons, Content, FieldError, List, Media, Poll};
@@ -77,6 +78,7 @@ pub fn fit(
 ) -> Result<Fit, Vec<FieldError>> {
     let mut problems = Problems::default();
     problems.content(&content);
+    problems.nul(&content);
     problems.done()?;
     let choices = choices(&content);
     let kind = content.kind();
@@ -307,6 +309,28 @@ impl Problems {
                 self.filled("language", &template.language);
             }
             _ => {}
+        }
+    }
+
+    /// The character NUL: no network carries it, and not every database keeps it.
+    fn nul(&mut self, content: &Content) {
+        let form = serde_json::to_value(content).unwrap_or_default();
+        let mut places = vec![(String::new(), &form)];
+        while let Some((place, value)) = places.pop() {
+            match value {
+                Value::String(text) if text.contains('\0') => {
+                    self.add(place, "must not hold the character NUL");
+                }
+                Value::Array(items) => {
+                    let items = items.iter().enumerate();
+                    places.extend(items.map(|(index, item)| (format!("{place}[{index}]"), item)));
+                }
+                Value::Object(fields) => places.extend(fields.iter().map(|(name, item)| {
+                    let dot = if place.is_empty() { "" } else { "." };
+                    (format!("{place}{dot}{name}"), item)
+                })),
+                _ => {}
+            }
         }
     }
 

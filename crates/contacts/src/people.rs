@@ -132,7 +132,7 @@ pub async fn resolve(
     }
     if !plan.claim.is_empty() {
         plan.claim.sort_by(|a, b| a.key.cmp(&b.key));
-        let lost = lost(&plan.claim, &repo.claim(&plan.claim).await?);
+        let lost = lost(&plan, &repo.claim(&plan.claim).await?)?;
         for resolved in &mut plan.resolved {
             if let Some(winner) = lost.get(&resolved.contact) {
                 *resolved = Resolved {
@@ -149,22 +149,42 @@ pub async fn resolve(
     Ok(plan.resolved)
 }
 
-/// Contacts of ours that were never made, because somebody else made the person's contact at the
-/// same time: ours → theirs. `present` are the owners after the claim.
-fn lost(claimed: &[Identity], present: &[Identity]) -> HashMap<ContactId, ContactId> {
+/// Contacts that were to be made and are not, because somebody else made the person's contact at the
+/// same time: ours → theirs. `present` are the owners after the claim. A contact that was there
+/// before stays who it is: an identity that went to another one is rule 4.
+fn lost(plan: &Plan, present: &[Identity]) -> Result<HashMap<ContactId, ContactId>, StoreError> {
+    let made: BTreeSet<ContactId> = plan
+        .resolved
+        .iter()
+        .filter(|resolved| resolved.created)
+        .map(|resolved| resolved.contact)
+        .collect();
     let owners: HashMap<&IdentityKey, ContactId> = present
         .iter()
         .map(|identity| (&identity.key, identity.contact))
         .collect();
+    let mut winners: BTreeMap<ContactId, BTreeSet<ContactId>> = BTreeMap::new();
+    for identity in plan.claim.iter().filter(|i| made.contains(&i.contact)) {
+        let owner = owners.get(&identity.key).unwrap_or(&identity.contact);
+        winners.entry(identity.contact).or_default().insert(*owner);
+    }
     let mut lost = HashMap::new();
-    for identity in claimed {
-        if let Some(owner) = owners.get(&identity.key)
-            && *owner != identity.contact
-        {
-            lost.entry(identity.contact).or_insert(*owner);
+    for (ours, winners) in winners {
+        let mut winners = winners.into_iter();
+        match (winners.next(), winners.next()) {
+            (Some(winner), None) if winner == ours => {}
+            (Some(winner), None) => {
+                lost.insert(ours, winner);
+            }
+            // It got some of its identities and not the others. With what is known now the same
+            // person would be found; so the whole unit of work is done again.
+            _ => {
+                let problem = "somebody else met the same person at the same time";
+                return Err(StoreError::Contended(problem.into()));
+            }
         }
     }
-    lost
+    Ok(lost)
 }
 
 fn new_rows(

@@ -157,6 +157,16 @@ pub fn next(
     now: Timestamp,
 ) -> Next {
     use crate::message::Stage;
+    if !message.queued {
+        return Next::Wait;
+    }
+    if !message.status.is_waiting()
+        && !matches!(message.status, Status::Processing | Status::Uncertain)
+    {
+        // It came to its end; whatever left it in the line, it is not sent again.
+        message.leave_line(message.status, now);
+        return Next::Settled;
+    }
     if message.status == Status::Processing && message.stage == Some(Stage::Sending) {
         // Its node died at the one step that counts.
         message.reason = Some(kabar_channel::Reason::new(
@@ -184,6 +194,7 @@ pub fn next(
         // An uncertain message may have arrived: it does not become "expired".
         if message.status == Status::Uncertain {
             message.queued = false;
+            message.held_until = None;
             message.updated_at = now;
         } else {
             message.leave_line(Status::Expired, now);

@@ -165,8 +165,13 @@ pub trait OutboxRepo: Send {
         limit: u16,
     ) -> Result<Vec<ClaimedLane>, StoreError>;
 
-    /// Prolongs every claim of a node; returns how many there are.
-    async fn renew(&mut self, owner: Uuid, until: Timestamp) -> Result<u64, StoreError>;
+    /// Prolongs claims of a node; returns those that still held.
+    async fn renew(
+        &mut self,
+        owner: Uuid,
+        claims: &[(Lane, i64)],
+        until: Timestamp,
+    ) -> Result<Vec<(Lane, i64)>, StoreError>;
 
     /// Messages by id, locked until the unit of work ends.
     async fn lock(&mut self, ids: &[MessageId]) -> Result<Vec<Message>, StoreError>;
@@ -185,11 +190,15 @@ pub trait OutboxRepo: Send {
         &mut self,
         owner: Uuid,
         claims: &[(Lane, i64)],
-    ) -> Result<Vec<Lane>, StoreError>;
+    ) -> Result<Vec<(Lane, i64)>, StoreError>;
 
     /// Brings lanes in line with their messages: the head decides when they are ready, an empty
-    /// lane goes. Lanes claimed by somebody else than `owner` are left alone; its own are released.
-    async fn settle(&mut self, lanes: &[Lane], owner: Option<Uuid>) -> Result<(), StoreError>;
+    /// lane goes. Lanes that are claimed are left alone.
+    async fn settle(&mut self, lanes: &[Lane]) -> Result<(), StoreError>;
+
+    /// Gives claimed lanes back, and settles them. A lane that was claimed again since, by whomever,
+    /// is left alone.
+    async fn release(&mut self, owner: Uuid, claims: &[(Lane, i64)]) -> Result<(), StoreError>;
 
     /// How many messages wait, for health.
     async fn waiting(&mut self) -> Result<u64, StoreError>;
@@ -284,6 +293,9 @@ pub trait InboxRepo: Send {
 
     /// Stores what participants of groups report, never backwards.
     async fn receipts(&mut self, receipts: &[Receipt]) -> Result<(), StoreError>;
+
+    /// What the participants of a group reported about a message, in no order.
+    async fn receipts_of(&mut self, message: MessageId) -> Result<Vec<Receipt>, StoreError>;
 
     /// Removes raw bodies from before `before`; returns how many.
     async fn prune_raw(&mut self, before: Timestamp) -> Result<u64, StoreError>;

@@ -1,6 +1,6 @@
 //! Taking messages into the outbox, and what a tenant does with them afterwards.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ use crate::repo::{Chats, LaneEntry, RoadWork, Touch, after, chats};
 pub const MOST_AT_ONCE: usize = 1_000;
 /// The most characters of a reference.
 const REFERENCE: usize = 200;
+/// The most characters of an id that the network gave a person or a group.
+const WIRE_ID: usize = 200;
 /// Tries of a unit of work that met another one.
 const TRIES: u32 = 4;
 
@@ -277,6 +279,9 @@ impl Messages {
                         message.failed_at = Some(now);
                     }
                     Settlement::Resend => {
+                        // Somebody wants it to go now, however long it took to decide.
+                        let lifetime = message.expires_at.map(|at| at - message.due_at);
+                        message.expires_at = lifetime.map(|lifetime| now + lifetime);
                         message.status = Status::Pending;
                         message.queued = true;
                         message.reason = None;
@@ -288,7 +293,6 @@ impl Messages {
                 Ok(())
             })
             .await?;
-        self.wake.wake(Topic::Outbox);
         Ok(message)
     }
 
@@ -297,6 +301,21 @@ impl Messages {
         grant: &Grant<SendMessages>,
         id: MessageId,
         change: impl Fn(&mut Message, Timestamp) -> Result<(), MessageError>,
+    ) -> Result<Message, MessageError> {
+        let mut tries = 1;
+        loop {
+            match self.try_change(grant, id, &change).await {
+                Err(MessageError::Store(StoreError::Contended(_))) if tries < TRIES => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn try_change(
+        &self,
+        grant: &Grant<SendMessages>,
+        id: MessageId,
+        change: &impl Fn(&mut Message, Timestamp) -> Result<(), MessageError>,
     ) -> Result<Message, MessageError> {
         let scope = InstallationScope::system("messages");
         let now = self.clock.now();
@@ -317,10 +336,13 @@ impl Messages {
         if message.queued {
             outbox.put(&[lane_entry(&message)]).await?;
         }
-        outbox.settle(&[message.lane()], None).await?;
+        outbox.settle(&[message.lane()]).await?;
         drop(outbox);
         work.events().append(&[status_event(&message, now)]).await?;
         work.commit().await?;
+        // The next one in the line may go.
+        self.wake.wake(Topic::Outbox);
+        self.wake.wake(Topic::Events);
         Ok(message)
     }
 }
@@ -480,15 +502,18 @@ impl Call<'_> {
         let resolved =
             people::resolve(&mut *repo, self.scope.account(), &people, self.ids, now).await?;
         drop(repo);
-        let made: Vec<NewEvent> = resolved
+        // One contact can get many messages of a call.
+        let made: BTreeSet<ContactId> = resolved
             .iter()
             .filter(|resolved| resolved.created)
-            .map(|resolved| NewEvent {
+            .map(|resolved| resolved.contact)
+            .collect();
+        let made: Vec<NewEvent> = made
+            .into_iter()
+            .map(|contact_id| NewEvent {
                 account: self.scope.account(),
                 at: now,
-                fact: Fact::ContactCreated {
-                    contact_id: resolved.contact,
-                },
+                fact: Fact::ContactCreated { contact_id },
             })
             .collect();
         self.work.events().append(&made).await?;
@@ -681,12 +706,18 @@ fn check_fields(
 ) -> Result<(), Vec<FieldError>> {
     let mut problems = Vec::new();
     if let Some(reference) = &new.reference
-        && (reference.is_empty() || reference.chars().count() > REFERENCE)
+        && (reference.is_empty()
+            || reference.chars().count() > REFERENCE
+            || reference.chars().any(char::is_control))
     {
-        problems.push(FieldError::new(
-            "reference",
-            format!("must have 1 to {REFERENCE} characters"),
-        ));
+        let problem = format!("must have 1 to {REFERENCE} characters, none of them control");
+        problems.push(FieldError::new("reference", problem));
+    }
+    if let To::Bsuid(id) | To::Group(id) = &new.to
+        && !((1..=WIRE_ID).contains(&id.len()) && id.chars().all(|c| c.is_ascii_graphic()))
+    {
+        let problem = format!("must be an id of 1 to {WIRE_ID} printable ASCII characters");
+        problems.push(FieldError::new("to", problem));
     }
     let due = new.due_at.unwrap_or(now);
     if new

@@ -32,6 +32,9 @@ mod once;
 mod raw;
 mod unit;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 pub use blobs::FolderBlobs;
 pub use database::{Database, DatabaseUrl, OpenError};
 pub use keyring::{KeyRing, KeyRingError};

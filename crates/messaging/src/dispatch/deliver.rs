@@ -6,15 +6,16 @@ use std::sync::Arc;
 use kabar_channel::{Accepted, Channel, DeviceLink, Outgoing, Prepared, Reason, SendError};
 use kabar_core::StoreError;
 
+use super::hands::Claim;
 use super::outcome::Finished;
 use super::{InHand, Inner, SCOPE};
-use crate::message::{Body, Lane, Message, Stage, Status};
+use crate::message::{Body, Message, Stage, Status};
 
 /// A message that is prepared and wants to be sent.
 #[derive(Clone)]
 pub(super) struct Ready {
     pub(super) message: Message,
-    pub(super) fence: i64,
+    pub(super) claim: Claim,
     pub(super) prepared: Prepared,
 }
 
@@ -32,16 +33,18 @@ impl Inner {
         let InHand {
             device,
             message,
-            fence,
+            claim,
         } = in_hand;
         let link = DeviceLink {
-            fence: u64::try_from(fence).unwrap_or_default(),
+            fence: u64::try_from(claim.1).unwrap_or_default(),
             ..device.link()
         };
-        let result = self.send(&link, &message, fence).await;
-        let Some(result) = result else { return };
+        let Some(result) = self.send(&link, &message, claim).await else {
+            return self.give_back(claim).await;
+        };
         let finished = Finished {
             message: message.id,
+            claim,
             attempt: message.attempts,
             device,
             result,
@@ -49,12 +52,28 @@ impl Inner {
         self.finish(finished).await;
     }
 
+    /// Gives a lane back in which nothing was done. If that fails its claim runs out.
+    async fn give_back(&self, claim: Claim) {
+        let released = async {
+            let work = self.store.begin().await?;
+            work.outbox(SCOPE).release(self.node, &[claim]).await?;
+            work.commit().await
+        };
+        if let Err(error) = released.await {
+            let error: &StoreError = &error;
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "dispatch.give_back"
+            );
+        }
+    }
+
     /// `None` if nothing was sent and nothing has to be stored.
     async fn send(
         self: &Arc<Self>,
         link: &DeviceLink,
         message: &Message,
-        fence: i64,
+        claim: Claim,
     ) -> Option<Result<Accepted, SendError>> {
         let channel = match self.channels.of(link) {
             Ok(ports) => Arc::clone(ports.channel()),
@@ -70,14 +89,14 @@ impl Inner {
         };
         let ready = Ready {
             message: message.clone(),
-            fence,
+            claim,
             prepared: prepared.clone(),
         };
         match self.start(ready).await {
             Started::Yes => {}
             Started::No => return None,
         }
-        if !self.lease_holds() {
+        if !self.lease_holds(claim) {
             // The commit took so long that another node may own the lane by now. Nothing was sent.
             let reason = Reason::new("lease", "the node was too slow to begin the send");
             return Some(Err(SendError::Retry {
@@ -119,11 +138,8 @@ impl Inner {
         let mut ids: Vec<_> = batch.iter().map(|ready| ready.message.id).collect();
         ids.sort_unstable();
         let locked = work.outbox(SCOPE).lock(&ids).await?;
-        let claims: Vec<(Lane, i64)> = batch
-            .iter()
-            .map(|ready| (ready.message.lane(), ready.fence))
-            .collect();
-        let mine: HashSet<Lane> = work
+        let claims: Vec<Claim> = batch.iter().map(|ready| ready.claim).collect();
+        let mine: HashSet<Claim> = work
             .outbox(SCOPE)
             .still_mine(self.node, &claims)
             .await?
@@ -137,7 +153,7 @@ impl Inner {
                 let Some(current) = current.filter(|message| is_claimed(message, ready)) else {
                     return Started::No;
                 };
-                if !mine.contains(&current.lane()) {
+                if !mine.contains(&ready.claim) {
                     return Started::No;
                 }
                 let mut message = current.clone();

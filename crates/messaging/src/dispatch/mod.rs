@@ -13,30 +13,31 @@
 //! many). A node that dies before 3 lost nothing; between 3 and 5 the message is uncertain.
 
 mod deliver;
+mod hands;
 mod outcome;
 mod pacer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kabar_channel::Channels;
 use kabar_core::{
     Clock, DeviceId, IdSource, InstallationScope, Store, StoreError, Timestamp, Topic, Wake,
 };
-use kabar_devices::Device;
+use kabar_devices::{Device, DeviceState};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::batch::Batcher;
-use crate::message::{Lane, Message};
+use crate::message::Message;
 use crate::policy::{self, Next};
 use crate::repo::{ClaimedLane, RoadWork, after};
 use crate::send::status_event;
 use deliver::{Ready, Started};
+use hands::{Claim, Hands};
 use outcome::Finished;
 use pacer::Pacer;
 
@@ -78,10 +79,8 @@ struct Inner {
     /// This node, for as long as it lives.
     node: Uuid,
     pacer: Pacer,
-    in_hand: AtomicUsize,
+    hands: Hands,
     tasks: TaskTracker,
-    /// Until when the node's claims hold, by a clock that never jumps.
-    lease_until: std::sync::Mutex<Instant>,
     starting: Batcher<Ready, Started>,
     finishing: Batcher<Finished, Result<(), Arc<StoreError>>>,
 }
@@ -90,7 +89,7 @@ struct Inner {
 struct InHand {
     device: Device,
     message: Message,
-    fence: i64,
+    claim: Claim,
 }
 
 impl Dispatcher {
@@ -113,9 +112,8 @@ impl Dispatcher {
                 settings,
                 node,
                 pacer: Pacer::default(),
-                in_hand: AtomicUsize::new(0),
+                hands: Hands::default(),
                 tasks: TaskTracker::new(),
-                lease_until: std::sync::Mutex::new(Instant::now()),
                 starting: Batcher::default(),
                 finishing: Batcher::default(),
             }),
@@ -163,7 +161,7 @@ impl Dispatcher {
         let mut all = 0;
         loop {
             let claimed = self.inner.round().await?;
-            while self.inner.in_hand.load(Ordering::Acquire) > 0 {
+            while self.inner.hands.len() > 0 {
                 tokio::task::yield_now().await;
             }
             if claimed == 0 {
@@ -179,9 +177,6 @@ impl Dispatcher {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if inner.in_hand.load(Ordering::Acquire) == 0 {
-                continue;
-            }
             if let Err(error) = inner.renew().await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "dispatch.renew");
             }
@@ -212,8 +207,17 @@ impl Inner {
         let mut taken = 0;
         for device in devices.values() {
             let slots = self.slots(device);
-            if slots > 0 {
-                taken += self.take(device, slots, now).await?;
+            if slots == 0 {
+                continue;
+            }
+            match self.take(device, slots, now).await {
+                Ok(count) => taken += count,
+                Err(error) if error.is_transient() => return Err(error),
+                // What is wrong with one device's rows does not stop the others.
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(device = %device.id, error, "dispatch.take");
+                }
             }
         }
         Ok(taken)
@@ -223,21 +227,22 @@ impl Inner {
     /// share of what the node can do.
     fn slots(&self, device: &Device) -> u16 {
         let link = device.link();
-        let most = self
-            .channels
-            .get(&link.channel)
-            .map_or(1, |ports| ports.channel().capabilities(&link).in_flight);
-        let free = self
-            .settings
-            .parallel
-            .saturating_sub(self.in_hand.load(Ordering::Acquire));
+        let most = match device.state {
+            // One message finds out whether it works again.
+            DeviceState::Disconnected => 1,
+            _ => self
+                .channels
+                .get(&link.channel)
+                .map_or(1, |ports| ports.channel().capabilities(&link).in_flight),
+        };
+        let free = self.settings.parallel.saturating_sub(self.hands.len());
         let slots = most
             .saturating_sub(self.pacer.in_hand(device.id))
             .min(free.div_ceil(2));
         u16::try_from(slots).unwrap_or(u16::MAX)
     }
 
-    /// Claims lanes of a device and takes their heads in hand.
+    /// Claims lanes of a device and takes their heads in hand; returns in how many something moved.
     async fn take(
         self: &Arc<Self>,
         device: &Device,
@@ -254,12 +259,13 @@ impl Inner {
         if claimed.is_empty() {
             return Ok(0);
         }
-        let lanes = claimed.len();
-        let (send, settle) = self.sort(device, claimed, now);
+        // A head that somebody else changes right now moves when they are done, and they wake us.
+        let moved = claimed.iter().filter(|lane| lane.head.is_some()).count();
+        let (send, settled, back) = self.sort(device, claimed, now);
         let changed: Vec<Message> = send
             .iter()
             .map(|in_hand| &in_hand.message)
-            .chain(settle.iter().filter_map(|(_, head)| head.as_ref()))
+            .chain(&settled)
             .cloned()
             .collect();
         work.outbox(SCOPE).save(&changed).await?;
@@ -268,24 +274,22 @@ impl Inner {
             .map(|message| status_event(message, now))
             .collect();
         work.events().append(&events).await?;
-        let back: Vec<Lane> = settle.iter().map(|(lane, _)| *lane).collect();
-        work.outbox(SCOPE).settle(&back, Some(self.node)).await?;
+        work.outbox(SCOPE).release(self.node, &back).await?;
         work.commit().await?;
-        self.extend_lease(leased);
         for in_hand in send {
-            self.spawn(in_hand);
+            self.spawn(in_hand, leased);
         }
-        Ok(lanes)
+        Ok(moved)
     }
 
-    /// What can be sent, and the lanes that go back at once with what was decided about their
-    /// heads.
+    /// What can be sent, the heads about which something else was decided, and the lanes that go
+    /// back at once.
     fn sort(
         &self,
         device: &Device,
         claimed: Vec<ClaimedLane>,
         now: Timestamp,
-    ) -> (Vec<InHand>, Vec<(Lane, Option<Message>)>) {
+    ) -> (Vec<InHand>, Vec<Message>, Vec<Claim>) {
         let link = device.link();
         let safety = self
             .channels
@@ -293,34 +297,38 @@ impl Inner {
             .map_or(kabar_channel::RetrySafety::Never, |ports| {
                 ports.channel().capabilities(&link).retry
             });
-        let (mut send, mut settle) = (Vec::new(), Vec::new());
+        let (mut send, mut settled, mut back) = (Vec::new(), Vec::new(), Vec::new());
         for ClaimedLane { lane, fence, head } in claimed {
+            let claim = (lane, fence);
             let Some(mut message) = head else {
-                settle.push((lane, None));
+                back.push(claim);
                 continue;
             };
             match policy::next(&mut message, &device.settings, safety, now) {
                 Next::Send => send.push(InHand {
                     device: device.clone(),
                     message,
-                    fence,
+                    claim,
                 }),
-                Next::Settled => settle.push((lane, Some(message))),
-                Next::Wait => settle.push((lane, None)),
+                Next::Settled => {
+                    settled.push(message);
+                    back.push(claim);
+                }
+                Next::Wait => back.push(claim),
             }
         }
-        (send, settle)
+        (send, settled, back)
     }
 
-    fn spawn(self: &Arc<Self>, in_hand: InHand) {
-        self.in_hand.fetch_add(1, Ordering::AcqRel);
-        self.pacer.took(in_hand.device.id);
+    fn spawn(self: &Arc<Self>, in_hand: InHand, leased: Instant) {
+        let claim = in_hand.claim;
+        self.hands.take(claim, leased);
+        self.pacer.took(claim.0.device);
         let inner = Arc::clone(self);
-        let device = in_hand.device.id;
         let task = async move {
             let done = Done {
                 inner: Arc::clone(&inner),
-                device,
+                claim,
             };
             inner.deliver(in_hand).await;
             drop(done);
@@ -338,43 +346,35 @@ impl Inner {
     }
 
     async fn renew(&self) -> Result<(), StoreError> {
+        let claims = self.hands.claims();
+        if claims.is_empty() {
+            return Ok(());
+        }
         let leased = Instant::now() + self.settings.lease;
         let until = after(self.clock.now(), self.settings.lease);
         let work = self.store.begin().await?;
-        work.outbox(SCOPE).renew(self.node, until).await?;
+        let renewed = work.outbox(SCOPE).renew(self.node, &claims, until).await?;
         work.commit().await?;
-        self.extend_lease(leased);
+        self.hands.renewed(&renewed, leased);
         Ok(())
     }
 
-    fn extend_lease(&self, until: Instant) {
-        let mut lease = self
-            .lease_until
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        *lease = (*lease).max(until);
-    }
-
     /// Whether the node may still begin a send: with a quarter of the lease to spare.
-    fn lease_holds(&self) -> bool {
-        let lease = *self
-            .lease_until
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        Instant::now() + self.settings.lease / 4 < lease
+    fn lease_holds(&self, claim: Claim) -> bool {
+        self.hands.holds(claim, self.settings.lease / 4)
     }
 }
 
 /// Counts a message out of hand, however its task ended.
 struct Done {
     inner: Arc<Inner>,
-    device: DeviceId,
+    claim: Claim,
 }
 
 impl Drop for Done {
     fn drop(&mut self) {
-        self.inner.pacer.gave_back(self.device);
-        self.inner.in_hand.fetch_sub(1, Ordering::AcqRel);
+        self.inner.pacer.gave_back(self.claim.0.device);
+        self.inner.hands.put_down(self.claim);
         self.inner.wake.wake(Topic::Outbox);
     }
 }

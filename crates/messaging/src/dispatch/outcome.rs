@@ -9,9 +9,10 @@ use kabar_core::{DeviceId, MessageId, StoreError, Timestamp, Topic};
 use kabar_devices::{Device, DeviceState};
 use kabar_events::{Fact, NewEvent};
 
+use super::hands::Claim;
 use super::{Inner, SCOPE};
 use crate::intake::unpark;
-use crate::message::{Lane, Message, Status};
+use crate::message::{Message, Status};
 use crate::policy::{self, DeviceEffect};
 use crate::repo::RoadWork;
 use crate::send::status_event;
@@ -21,6 +22,7 @@ use crate::status;
 #[derive(Clone)]
 pub(super) struct Finished {
     pub(super) message: MessageId,
+    pub(super) claim: Claim,
     pub(super) attempt: u32,
     pub(super) device: Device,
     pub(super) result: Result<Accepted, SendError>,
@@ -88,14 +90,13 @@ impl Inner {
             saved.push(message);
         }
         work.outbox(SCOPE).save(&saved).await?;
-        let lanes: BTreeSet<Lane> = saved.iter().map(Message::lane).collect();
-        let lanes: Vec<Lane> = lanes.into_iter().collect();
-        work.outbox(SCOPE).settle(&lanes, Some(self.node)).await?;
         let wire_ids: Vec<(DeviceId, String)> = saved
             .iter()
             .filter_map(|message| Some((message.device, message.wire_id.clone()?)))
             .collect();
         unpark(&*work, &wire_ids, now).await?;
+        let claims: Vec<Claim> = batch.iter().map(|finished| finished.claim).collect();
+        work.outbox(SCOPE).release(self.node, &claims).await?;
         events.extend(device_events(&*work, &effects, now).await?);
         work.events().append(&events).await?;
         work.commit().await?;

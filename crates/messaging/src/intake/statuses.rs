@@ -115,9 +115,6 @@ async fn apply(
         .collect();
     if !changed.is_empty() {
         work.outbox(SCOPE).save(&changed).await?;
-        let lanes: BTreeSet<Lane> = changed.iter().map(Message::lane).collect();
-        let lanes: Vec<Lane> = lanes.into_iter().collect();
-        work.outbox(SCOPE).settle(&lanes, None).await?;
         work.events().append(&events).await?;
     }
     if !receipts.is_empty() {
@@ -128,6 +125,10 @@ async fn apply(
             .touch(&touches)
             .await?;
     }
+    // Lanes come after conversations, as they do when messages are queued.
+    let lanes: BTreeSet<Lane> = changed.iter().map(Message::lane).collect();
+    let lanes: Vec<Lane> = lanes.into_iter().collect();
+    work.outbox(SCOPE).settle(&lanes).await?;
     Ok(applied)
 }
 

@@ -187,9 +187,18 @@ impl ContactRepo for SeaContacts<'_> {
                 sql.push(if index == 0 { "(" } else { ", (" });
                 sql.bind(id.uuid()).push(", ").bind(name.as_str()).push(")");
             }
-            sql.push(") UPDATE contacts SET profile_name = v.name, updated_at = ")
+            // Locked in the order of their ids, so that nobody waits for each other in a circle.
+            sql.push(")")
+                .on_postgres(
+                    ", locked AS (SELECT contacts.id FROM contacts JOIN v ON contacts.id = v.id \
+                     WHERE contacts.profile_name IS DISTINCT FROM v.name \
+                     ORDER BY contacts.id FOR UPDATE OF contacts)",
+                )
+                .push(" UPDATE contacts SET profile_name = v.name, updated_at = ")
                 .bind(micros(at))
-                .push(" FROM v WHERE contacts.id = v.id AND contacts.account_id = ")
+                .push(" FROM v")
+                .on_postgres(" JOIN locked ON locked.id = v.id")
+                .push(" WHERE contacts.id = v.id AND contacts.account_id = ")
                 .bind(self.scope.account().uuid())
                 .push(" AND (contacts.profile_name IS NULL OR contacts.profile_name <> v.name)");
             self.unit.execute(sql).await?;

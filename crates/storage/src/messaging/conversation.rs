@@ -156,9 +156,17 @@ impl ConversationRepo for SeaConversations<'_> {
                     .push(", ");
                 sql.bind(i64::from(touch.unread)).push(")");
             }
-            sql.push(") UPDATE conversations AS c SET ")
+            // Locked in the order of their ids, so that nobody waits for each other in a circle.
+            sql.push(")")
+                .on_postgres(
+                    ", locked AS (SELECT id FROM conversations WHERE id IN (SELECT id FROM v) \
+                     ORDER BY id FOR UPDATE)",
+                )
+                .push(" UPDATE conversations AS c SET ")
                 .push(&set)
-                .push(" FROM v WHERE c.id = v.id AND c.account_id = ")
+                .push(" FROM v")
+                .on_postgres(" JOIN locked ON locked.id = v.id")
+                .push(" WHERE c.id = v.id AND c.account_id = ")
                 .bind(self.scope.account().uuid());
             self.unit.execute(sql).await?;
         }

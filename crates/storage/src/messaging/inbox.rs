@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use kabar_core::{AccountId, DeviceId, StoreError, Timestamp};
+use kabar_core::{AccountId, DeviceId, MessageId, StoreError, Timestamp};
 use kabar_messaging::repo::{InboxRepo, ParkedStatus, QuarantineRow, RawRow, Receipt};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
@@ -19,6 +19,11 @@ use crate::unit::Unit;
 /// Ranks of statuses, so that a receipt never goes backwards.
 const RANK: &str = "CASE {}.status WHEN 'sent' THEN 1 WHEN 'delivered' THEN 2 WHEN 'read' THEN 3 \
                     WHEN 'played' THEN 4 ELSE 0 END";
+
+/// The same rank, before it gets there.
+fn rank(status: &str) -> u8 {
+    status.parse().map_or(0, kabar_messaging::Status::rank)
+}
 
 pub(super) struct SeaInbox<'a> {
     pub(super) unit: &'a Unit,
@@ -154,12 +159,16 @@ impl InboxRepo for SeaInbox<'_> {
     }
 
     async fn receipts(&mut self, receipts: &[Receipt]) -> Result<(), StoreError> {
-        // One row per key in a statement: the last word of a batch is the highest.
-        let mut latest: BTreeMap<(Uuid, &str), &Receipt> = BTreeMap::new();
+        // One row per key in a statement, the furthest: a batch can be in any order.
+        let mut furthest: BTreeMap<(Uuid, &str), &Receipt> = BTreeMap::new();
         for receipt in receipts {
-            latest.insert((receipt.message.uuid(), &receipt.participant), receipt);
+            let key = (receipt.message.uuid(), receipt.participant.as_str());
+            let known = furthest.entry(key).or_insert(receipt);
+            if rank(&receipt.status) > rank(&known.status) {
+                *known = receipt;
+            }
         }
-        let rows: Vec<receipt::ActiveModel> = latest
+        let rows: Vec<receipt::ActiveModel> = furthest
             .into_values()
             .map(|receipt| receipt::ActiveModel {
                 message_id: Set(receipt.message.uuid()),
@@ -186,6 +195,21 @@ impl InboxRepo for SeaInbox<'_> {
                 .map_err(store)?;
         }
         Ok(())
+    }
+
+    async fn receipts_of(&mut self, message: MessageId) -> Result<Vec<Receipt>, StoreError> {
+        let rows = receipt::Entity::find()
+            .filter(receipt::Column::MessageId.eq(message.uuid()))
+            .all(self.unit.tx())
+            .await
+            .map_err(store)?;
+        let receipts = rows.into_iter().map(|row| Receipt {
+            message: MessageId::from(row.message_id),
+            participant: row.participant,
+            status: row.status,
+            at: time(row.at),
+        });
+        Ok(receipts.collect())
     }
 
     async fn prune_raw(&mut self, before: Timestamp) -> Result<u64, StoreError> {

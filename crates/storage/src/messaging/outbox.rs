@@ -1,6 +1,6 @@
 //! Every lane and message of the installation, for the road out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use async_trait::async_trait;
 use kabar_core::{ContactId, DeviceId, MessageId, StoreError, Timestamp};
@@ -91,7 +91,8 @@ impl SeaOutbox<'_> {
             .bind(device.uuid())
             .push(" AND l.contact_id IN ")
             .list(contacts.iter().copied())
-            .push(")")
+            // Asked again of the row that is locked: it may have left the line since the snapshot.
+            .push(") AND queued")
             // Somebody who changes a head now will settle its lane afterwards.
             .on_postgres(" FOR UPDATE SKIP LOCKED");
         let rows = message::Entity::find()
@@ -146,27 +147,38 @@ impl SeaOutbox<'_> {
     }
 
     /// Locks lanes in the order of their keys: what is read about their messages afterwards is
-    /// newer than anything that touched the lanes before.
-    async fn lock_lanes(&self, device: DeviceId, contacts: &[Uuid]) -> Result<(), StoreError> {
+    /// newer than anything that touched the lanes before. Returns those that exist.
+    async fn lock_lanes(
+        &self,
+        device: DeviceId,
+        contacts: &[Uuid],
+    ) -> Result<Vec<Uuid>, StoreError> {
         if !self.unit.locks_rows() {
-            return Ok(());
+            return Ok(contacts.to_vec());
         }
         let mut sql = Sql::new(self.unit.tx());
-        sql.push("SELECT 1 FROM lanes WHERE device_id = ")
+        sql.push("SELECT contact_id FROM lanes WHERE device_id = ")
             .bind(device.uuid())
             .push(" AND contact_id IN ")
             .list(contacts.iter().copied())
             .push(" ORDER BY contact_id FOR UPDATE");
-        self.unit.rows(sql).await.map(|_| ())
+        let rows = self.unit.rows(sql).await?;
+        rows.iter()
+            .map(|row| row.try_get("", "contact_id").map_err(store))
+            .collect()
     }
 
     async fn settle_device(
         &self,
         device: DeviceId,
         contacts: &[Uuid],
-        owner: Option<Uuid>,
+        mine: Option<&Mine<'_>>,
     ) -> Result<(), StoreError> {
-        self.lock_lanes(device, contacts).await?;
+        // A lane that appears only after the lock was put by a unit of work that knows better.
+        let contacts = self.lock_lanes(device, contacts).await?;
+        if contacts.is_empty() {
+            return Ok(());
+        }
         let mut sql = Sql::new(self.unit.tx());
         sql.push("UPDATE lanes AS l SET owner = NULL, ready_at = COALESCE((SELECT ")
             .push("CASE WHEN m.next_at > m.due_at THEN m.next_at ELSE m.due_at END ")
@@ -181,13 +193,16 @@ impl SeaOutbox<'_> {
             .bind(device.uuid())
             .push(" AND l.contact_id IN ")
             .list(contacts.iter().copied())
-            .push(" AND (l.owner IS NULL OR l.owner = ")
-            .bind(owner)
-            .push(")");
+            .push(" AND (l.owner IS NULL");
+        if let Some(mine) = mine {
+            sql.push(" OR ");
+            mine.condition(&mut sql);
+        }
+        sql.push(")");
         self.unit.execute(sql).await?;
         lane::Entity::delete_many()
             .filter(lane::Column::DeviceId.eq(device.uuid()))
-            .filter(lane::Column::ContactId.is_in(contacts.iter().copied()))
+            .filter(lane::Column::ContactId.is_in(contacts))
             .filter(lane::Column::ReadyAt.eq(NEVER))
             .filter(lane::Column::Owner.is_null())
             .exec(self.unit.tx())
@@ -195,6 +210,47 @@ impl SeaOutbox<'_> {
             .map_err(store)?;
         Ok(())
     }
+}
+
+/// Claims of a node on lanes of one device, each with its fence.
+struct Mine<'a> {
+    owner: Uuid,
+    claims: &'a [(Uuid, i64)],
+}
+
+impl Mine<'_> {
+    /// The node owns the lane `l`, by one of these very claims.
+    fn condition(&self, sql: &mut Sql) {
+        sql.push("(l.owner = ")
+            .bind(self.owner)
+            .push(" AND (l.contact_id, l.fence) IN (VALUES ");
+        for (index, (contact, fence)) in self.claims.iter().enumerate() {
+            sql.push(if index == 0 { "(" } else { ", (" });
+            sql.bind(*contact).push(", ").bind(*fence).push(")");
+        }
+        sql.push("))");
+    }
+}
+
+/// Claims by device, in the order of the lanes' keys.
+fn claims_by_device(claims: &[(Lane, i64)]) -> BTreeMap<DeviceId, Vec<(Uuid, i64)>> {
+    let mut devices: BTreeMap<DeviceId, Vec<(Uuid, i64)>> = BTreeMap::new();
+    for (lane, fence) in claims {
+        let claims = devices.entry(lane.device).or_default();
+        claims.push((lane.contact.uuid(), *fence));
+    }
+    for claims in devices.values_mut() {
+        claims.sort_unstable();
+        claims.dedup();
+    }
+    devices
+}
+
+/// The contacts of sorted claims, each once.
+fn contacts_of(claims: &[(Uuid, i64)]) -> Vec<Uuid> {
+    let mut contacts: Vec<Uuid> = claims.iter().map(|(contact, _)| *contact).collect();
+    contacts.dedup();
+    contacts
 }
 
 struct Claim {
@@ -326,14 +382,33 @@ impl OutboxRepo for SeaOutbox<'_> {
             .collect())
     }
 
-    async fn renew(&mut self, owner: Uuid, until: Timestamp) -> Result<u64, StoreError> {
-        let done = lane::Entity::update_many()
-            .col_expr(lane::Column::ReadyAt, Expr::value(micros(until)))
-            .filter(lane::Column::Owner.eq(owner))
-            .exec(self.unit.tx())
-            .await
-            .map_err(store)?;
-        Ok(done.rows_affected)
+    async fn renew(
+        &mut self,
+        owner: Uuid,
+        claims: &[(Lane, i64)],
+        until: Timestamp,
+    ) -> Result<Vec<(Lane, i64)>, StoreError> {
+        let mut renewed = Vec::with_capacity(claims.len());
+        for (device, claims) in claims_by_device(claims) {
+            for claims in claims.chunks(IN) {
+                self.lock_lanes(device, &contacts_of(claims)).await?;
+                let mut sql = Sql::new(self.unit.tx());
+                sql.push("UPDATE lanes AS l SET ready_at = ")
+                    .bind(micros(until))
+                    .push(" WHERE l.device_id = ")
+                    .bind(device.uuid())
+                    .push(" AND ");
+                Mine { owner, claims }.condition(&mut sql);
+                sql.push(" RETURNING contact_id, fence");
+                for row in self.unit.rows(sql).await? {
+                    let contact: Uuid = row.try_get("", "contact_id").map_err(store)?;
+                    let fence: i64 = row.try_get("", "fence").map_err(store)?;
+                    let contact = contact.into();
+                    renewed.push((Lane { device, contact }, fence));
+                }
+            }
+        }
+        Ok(renewed)
     }
 
     async fn lock(&mut self, ids: &[MessageId]) -> Result<Vec<Message>, StoreError> {
@@ -398,8 +473,8 @@ impl OutboxRepo for SeaOutbox<'_> {
         &mut self,
         owner: Uuid,
         claims: &[(Lane, i64)],
-    ) -> Result<Vec<Lane>, StoreError> {
-        let fences: HashMap<Lane, i64> = claims.iter().copied().collect();
+    ) -> Result<Vec<(Lane, i64)>, StoreError> {
+        let claimed: HashSet<(Lane, i64)> = claims.iter().copied().collect();
         let mut mine = Vec::with_capacity(claims.len());
         for (device, contacts) in by_device(claims.iter().map(|(lane, _)| *lane)) {
             let mut query = lane::Entity::find()
@@ -411,21 +486,30 @@ impl OutboxRepo for SeaOutbox<'_> {
                 query = query.lock(LockType::Update);
             }
             let rows = query.all(self.unit.tx()).await.map_err(store)?;
-            mine.extend(rows.into_iter().filter_map(|row| {
-                let lane = Lane {
-                    device,
-                    contact: row.contact_id.into(),
-                };
-                (fences.get(&lane) == Some(&row.fence)).then_some(lane)
-            }));
+            let present = rows.into_iter().map(|row| {
+                let contact = row.contact_id.into();
+                (Lane { device, contact }, row.fence)
+            });
+            mine.extend(present.filter(|claim| claimed.contains(claim)));
         }
         Ok(mine)
     }
 
-    async fn settle(&mut self, lanes: &[Lane], owner: Option<Uuid>) -> Result<(), StoreError> {
+    async fn settle(&mut self, lanes: &[Lane]) -> Result<(), StoreError> {
         for (device, contacts) in by_device(lanes.iter().copied()) {
             for chunk in contacts.chunks(IN) {
-                self.settle_device(device, chunk, owner).await?;
+                self.settle_device(device, chunk, None).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn release(&mut self, owner: Uuid, claims: &[(Lane, i64)]) -> Result<(), StoreError> {
+        for (device, claims) in claims_by_device(claims) {
+            for claims in claims.chunks(IN) {
+                let mine = Mine { owner, claims };
+                self.settle_device(device, &contacts_of(claims), Some(&mine))
+                    .await?;
             }
         }
         Ok(())

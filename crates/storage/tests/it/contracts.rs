@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use kabar_testkit::accounts::accounts_contract;
 use kabar_testkit::devices::devices_contract;
+use kabar_testkit::road::road_contract;
 
-use crate::databases::each_database;
+use kabar_storage::testing::each_database;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accounts() {
@@ -17,6 +18,15 @@ async fn devices() {
     each_database(|test| {
         let database = test.database;
         devices_contract(Arc::new(database.clone()), Arc::new(database))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn road() {
+    each_database(|test| {
+        let database = Arc::new(test.database);
+        road_contract(database.clone(), database.clone(), database)
     })
     .await;
 }

@@ -6,7 +6,7 @@ use kabar_storage::Database;
 use kabar_testkit::TestClock;
 use uuid::Uuid;
 
-use crate::databases::each_database;
+use kabar_storage::testing::each_database;
 
 const SCOPE: InstallationScope = InstallationScope::system("test");
 

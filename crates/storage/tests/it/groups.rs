@@ -10,8 +10,8 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::databases::each_database;
 use crate::jobs::{SCOPE, claim_all};
+use kabar_storage::testing::each_database;
 
 fn job(number: u128) -> NewJob {
     NewJob {

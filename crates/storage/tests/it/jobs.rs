@@ -10,7 +10,7 @@ use kabar_testkit::TestClock;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::databases::each_database;
+use kabar_storage::testing::each_database;
 
 pub(crate) const SCOPE: InstallationScope = InstallationScope::system("test");
 const LEASE: Duration = Duration::from_secs(10);

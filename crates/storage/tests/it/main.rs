@@ -7,7 +7,6 @@
 )]
 
 mod contracts;
-mod databases;
 mod events;
 mod groups;
 mod jobs;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kabar_migrations::{Migrator, MigratorTrait as _};
 use kabar_testkit::accounts::Tenancy;
 
-use crate::databases::each_database;
+use kabar_storage::testing::each_database;
 
 #[tokio::test]
 async fn up_down_up() {

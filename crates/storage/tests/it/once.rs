@@ -7,7 +7,7 @@ use kabar_storage::Database;
 use kabar_testkit::TestClock;
 use kabar_testkit::accounts::once;
 
-use crate::databases::each_database;
+use kabar_storage::testing::each_database;
 
 async fn begin(database: &Database) -> Box<dyn Work> {
     Store::<dyn Work>::begin(database).await.unwrap()

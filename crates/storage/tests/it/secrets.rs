@@ -7,7 +7,7 @@ use kabar_devices::{DeviceError, NewMetaApp, Registration};
 use kabar_testkit::accounts::grant;
 use kabar_testkit::devices::{Fleet, registration};
 
-use crate::databases::each_database;
+use kabar_storage::testing::each_database;
 
 fn holds(bytes: &[u8], text: &str) -> bool {
     bytes

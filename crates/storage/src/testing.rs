@@ -1,19 +1,24 @@
-//! A fresh database of each kind for each test.
+//! A fresh database of each kind for each test. Only with the feature `testing`.
+//!
+//! PostgreSQL runs where `KABAR_TEST_POSTGRES` names a server whose user may create databases, like
+//! `postgres://postgres@127.0.0.1/postgres`; where `CI` is set it must.
+#![expect(clippy::expect_used, reason = "tests fail by panicking")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use kabar_core::Secret;
-use kabar_storage::{Database, DatabaseUrl, KeyRing};
 use sea_orm::ConnectionTrait as _;
+
+use crate::{Database, DatabaseUrl, KeyRing};
 
 /// The address of a PostgreSQL server for tests.
 const SERVER: &str = "KABAR_TEST_POSTGRES";
 
 /// A database of its own.
-#[derive(Clone)]
-pub(crate) struct TestDatabase {
+#[derive(Debug, Clone)]
+pub struct TestDatabase {
     /// The open database, with its schema.
-    pub(crate) database: Database,
+    pub database: Database,
     url: DatabaseUrl,
     keys: Secret,
 }
@@ -31,18 +36,27 @@ impl TestDatabase {
     }
 
     /// The same database through connections of its own, as a second node or a restart has it.
-    pub(crate) async fn reopened(&self) -> Database {
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub async fn reopened(&self) -> Database {
         connect(&self.url, &self.keys).await
     }
 
     /// The same database under other keys.
-    pub(crate) async fn under_other_keys(&self) -> Database {
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub async fn under_other_keys(&self) -> Database {
         let (_, keys) = KeyRing::generate();
         connect(&self.url, &keys).await
     }
 
     /// The bytes of the database's files; `None` on PostgreSQL.
-    pub(crate) fn files(&self) -> Option<Vec<u8>> {
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub fn files(&self) -> Option<Vec<u8>> {
         let DatabaseUrl::Sqlite(path) = &self.url else {
             return None;
         };
@@ -54,7 +68,8 @@ impl TestDatabase {
         Some(bytes)
     }
 
-    pub(crate) const fn is_postgres(&self) -> bool {
+    /// Whether it is PostgreSQL.
+    pub const fn is_postgres(&self) -> bool {
         matches!(self.url, DatabaseUrl::Postgres(_))
     }
 }
@@ -65,7 +80,10 @@ async fn connect(url: &DatabaseUrl, keys: &Secret) -> Database {
 }
 
 /// Runs a test on SQLite, and on PostgreSQL where there is one.
-pub(crate) async fn each_database<F>(test: impl Fn(TestDatabase) -> F)
+///
+/// # Panics
+/// When the test does, or a database cannot be made.
+pub async fn each_database<F>(test: impl Fn(TestDatabase) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {

@@ -1,0 +1,254 @@
+//! Messages and conversations.
+
+use chrono::TimeDelta;
+use kabar_channel::incoming::Pricing;
+use kabar_channel::{Prepared, Reason};
+use kabar_core::{ConversationId, PageRequest};
+use kabar_messaging::message::Lane;
+use kabar_messaging::repo::Touch;
+use kabar_messaging::{Direction, Message, MessageFilter, Stage, Status};
+use serde_json::json;
+
+use super::Road;
+use crate::accounts::provider;
+
+pub(super) async fn contract(road: &Road) {
+    a_message_comes_in_once(road).await;
+    everything_that_can_change_is_saved(road).await;
+    tenants_and_devices_see_their_own(road).await;
+    pages_are_complete(road).await;
+    a_conversation_never_goes_backwards(road).await;
+}
+
+async fn a_message_comes_in_once(road: &Road) {
+    let lane = road.lane();
+    let work = road.begin().await;
+    let mut repo = work.messages(road.scope());
+    let first: Vec<Message> = (0..3)
+        .map(|n| road.incoming(lane, &format!("once.{n}")))
+        .collect();
+    let new = repo.insert_new(&first).await.unwrap();
+    assert_eq!(new, first.iter().map(|m| m.id).collect::<Vec<_>>());
+    // Some are there, one is new; the same id on another device, or from us, is another message.
+    let elsewhere = Message {
+        device: road.second,
+        ..road.incoming(lane, "once.0")
+    };
+    let ours = Message {
+        direction: Direction::Out,
+        ..road.incoming(lane, "once.0")
+    };
+    let mut again: Vec<Message> = (1..4)
+        .map(|n| road.incoming(lane, &format!("once.{n}")))
+        .collect();
+    again.extend([elsewhere, ours]);
+    let new = repo.insert_new(&again).await.unwrap();
+    let expected: Vec<_> = again[2..].iter().map(|message| message.id).collect();
+    assert_eq!(new, expected);
+    assert!(repo.insert_new(&again).await.unwrap().is_empty());
+    assert!(repo.insert_new(&[]).await.unwrap().is_empty());
+    // More than one statement's worth.
+    let many: Vec<Message> = (0..1_200)
+        .map(|n| road.incoming(lane, &format!("many.{n}")))
+        .collect();
+    assert_eq!(repo.insert_new(&many[..700]).await.unwrap().len(), 700);
+    assert_eq!(repo.insert_new(&many).await.unwrap().len(), 500);
+    let known = repo
+        .by_wire_ids(road.device, &["many.7".to_owned(), "nobody".to_owned()])
+        .await
+        .unwrap();
+    assert_eq!(known, [("many.7".to_owned(), many[7].id)]);
+}
+
+async fn everything_that_can_change_is_saved(road: &Road) {
+    let now = road.now();
+    let at = |seconds| Some(now + TimeDelta::seconds(seconds));
+    let lane = road.lane();
+    // One that came in has a key of its own in a unique index.
+    let mut messages = vec![road.waiting(lane), road.incoming(lane, "saved")];
+    let work = road.begin().await;
+    work.messages(road.scope()).insert(&messages).await.unwrap();
+    for message in &mut messages {
+        message.status = Status::Uncertain;
+        message.stage = Some(Stage::Sending);
+        message.queued = !message.queued;
+        message.network_id = Some("62".to_owned());
+        message.wire_id = Some(format!("wamid.{}", message.id));
+        message.prepared = Some(Prepared::from(json!({"type": "text"})));
+        message.reason = Some(Reason::new("1", "one"));
+        message.pricing = Some(Pricing {
+            billable: Some(true),
+            category: Some("utility".to_owned()),
+            ..Pricing::default()
+        });
+        message.held_until = at(1);
+        message.attempts = 3;
+        message.next_at = now + TimeDelta::seconds(2);
+        message.expires_at = at(3);
+        message.sent_at = at(4);
+        message.delivered_at = at(5);
+        message.read_at = at(6);
+        message.played_at = at(7);
+        message.failed_at = at(8);
+        message.updated_at = now + TimeDelta::seconds(9);
+    }
+    let mut outbox = work.outbox(provider());
+    outbox.save(&messages).await.unwrap();
+    outbox.save(&messages).await.unwrap();
+    outbox.save(&[]).await.unwrap();
+    let ids = [messages[0].id, messages[1].id];
+    assert_eq!(outbox.lock(&ids).await.unwrap(), messages);
+    let wire = [
+        (road.device, format!("wamid.{}", ids[0])),
+        (road.second, format!("wamid.{}", ids[1])),
+    ];
+    let found = outbox.lock_by_wire_ids(&wire).await.unwrap();
+    assert_eq!(found, messages[..1]);
+    drop(outbox);
+    // Nothing of what came in is forgotten: it still comes in once.
+    let again = road.incoming(lane, "saved");
+    let new = work
+        .messages(road.scope())
+        .insert_new(&[again])
+        .await
+        .unwrap();
+    assert!(new.is_empty());
+    // And back to nothing.
+    let mut plain = road.waiting(lane);
+    (plain.id, plain.conversation) = (messages[0].id, messages[0].conversation);
+    let mut outbox = work.outbox(provider());
+    outbox.save(std::slice::from_ref(&plain)).await.unwrap();
+    assert_eq!(outbox.lock(&[plain.id]).await.unwrap(), [plain]);
+}
+
+async fn tenants_and_devices_see_their_own(road: &Road) {
+    let first = road.waiting(road.lane());
+    let second = road.waiting(Lane {
+        device: road.second,
+        ..road.lane()
+    });
+    let work = road.begin().await;
+    let both = [first.clone(), second.clone()];
+    work.messages(road.scope()).insert(&both).await.unwrap();
+    let ids = [first.id, second.id];
+    let seen = async |scope| {
+        let mut found: Vec<_> = work.messages(scope).by_ids(&ids).await.unwrap();
+        found.sort_by_key(|message| message.id);
+        found
+            .into_iter()
+            .map(|message| message.id)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(seen(road.scope()).await, ids);
+    assert_eq!(seen(road.token_scope()).await, [second.id]);
+    assert!(seen(provider().within(road.other)).await.is_empty());
+    let list = work
+        .messages(provider().within(road.other))
+        .list(&MessageFilter::default(), PageRequest::default())
+        .await
+        .unwrap();
+    assert!(list.items.is_empty());
+}
+
+async fn pages_are_complete(road: &Road) {
+    let lane = road.lane();
+    let messages: Vec<Message> = (0..7)
+        .map(|n| Message {
+            reference: Some(if n % 2 == 0 { "even" } else { "odd" }.to_owned()),
+            ..road.waiting(lane)
+        })
+        .collect();
+    let work = road.begin().await;
+    work.messages(road.scope()).insert(&messages).await.unwrap();
+    let filter = MessageFilter {
+        contact: Some(lane.contact),
+        ..MessageFilter::default()
+    };
+    let mut seen = Vec::new();
+    let mut page = PageRequest::new(Some(3), None);
+    loop {
+        let list = work
+            .messages(road.scope())
+            .list(&filter, page)
+            .await
+            .unwrap();
+        seen.extend(list.items.into_iter().map(|message| message.id));
+        match list.next {
+            Some(next) => page.after = Some(next),
+            None => break,
+        }
+    }
+    let newest_first: Vec<_> = messages.iter().rev().map(|message| message.id).collect();
+    assert_eq!(seen, newest_first);
+    let filter = MessageFilter {
+        reference: Some("odd".to_owned()),
+        direction: Some(Direction::Out),
+        status: Some(Status::Pending),
+        ..filter
+    };
+    let odd = work
+        .messages(road.scope())
+        .list(&filter, PageRequest::default())
+        .await
+        .unwrap();
+    assert_eq!(odd.items.len(), 3);
+}
+
+async fn a_conversation_never_goes_backwards(road: &Road) {
+    let now = road.now();
+    let at = |seconds| Some(now + TimeDelta::seconds(seconds));
+    let lanes = [road.lane(), road.lane()];
+    let wanted: Vec<(ConversationId, Lane)> = lanes.map(|lane| (road.id(), lane)).to_vec();
+    let work = road.begin().await;
+    let mut repo = work.conversations(road.scope());
+    let mut made = repo.ensure(&wanted, now).await.unwrap();
+    made.sort_unstable_by_key(|(id, _)| *id);
+    assert_eq!(made, wanted);
+    // The same chats under other ids are the ones that are there.
+    let again: Vec<(ConversationId, Lane)> = lanes.map(|lane| (road.id(), lane)).to_vec();
+    let mut found = repo.ensure(&again, now).await.unwrap();
+    found.sort_unstable_by_key(|(id, _)| *id);
+    assert_eq!(found, wanted);
+    let id = wanted[0].0;
+    let touch = |in_at, window, unread| Touch {
+        conversation: Some(id),
+        in_at,
+        window_expires_at: window,
+        unread,
+        ..Touch::default()
+    };
+    let other = Touch {
+        conversation: Some(wanted[1].0),
+        out_at: at(1),
+        entry_point_expires_at: at(2),
+        ..Touch::default()
+    };
+    repo.touch(&[touch(at(10), at(20), 2), other])
+        .await
+        .unwrap();
+    repo.touch(&[touch(at(5), at(15), 1)]).await.unwrap();
+    repo.touch(&[touch(None, None, 0)]).await.unwrap();
+    repo.touch(&[]).await.unwrap();
+    let chat = repo.get(id).await.unwrap().expect("it is there");
+    assert_eq!((chat.last_in_at, chat.window_expires_at), (at(10), at(20)));
+    assert_eq!((chat.last_out_at, chat.unread), (None, 3));
+    let other = repo.get(wanted[1].0).await.unwrap().expect("it is there");
+    assert_eq!(
+        (other.last_out_at, other.entry_point_expires_at),
+        (at(1), at(2))
+    );
+    drop(repo);
+    // A foreign scope sees and changes nothing.
+    let mut foreign = work.conversations(provider().within(road.other));
+    foreign.touch(&[touch(at(99), at(99), 9)]).await.unwrap();
+    foreign.mark_read(id, now).await.unwrap();
+    assert!(foreign.get(id).await.unwrap().is_none());
+    drop(foreign);
+    let mut token = work.conversations(road.token_scope());
+    assert!(token.get(id).await.unwrap().is_none());
+    drop(token);
+    let mut repo = work.conversations(road.scope());
+    assert_eq!(repo.get(id).await.unwrap().expect("it is there").unread, 3);
+    repo.mark_read(id, now).await.unwrap();
+    assert_eq!(repo.get(id).await.unwrap().expect("it is there").unread, 0);
+}
