@@ -11,7 +11,7 @@ const ONLY_IN: [(&str, &[&str]); 8] = [
     ("sea-orm*", &["kabar-storage", "kabar-migrations"]),
     ("sqlx*", &[]),
     ("poem*", &["kabar-server"]),
-    ("handlebars", &["kabar-server", "kabar-messaging"]),
+    ("handlebars", &["kabar-server"]),
     ("axum", &["kabar-sandbox", "kabar-cloud-api"]),
     ("whatsapp-rust*", &["kabar-qr-session"]),
     ("wacore*", &["kabar-qr-session", "kabar-sandbox"]),
