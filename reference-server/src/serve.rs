@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 
 /// Held while a process uses an SQLite file: a second one would wait for its locks in vain.
-pub(crate) type FolderLock = Option<fd_lock::RwLock<File>>;
+pub(crate) type FolderLock = Option<File>;
 
 /// Runs the server until the process is told to stop.
 pub(crate) async fn run(config: Config) -> Result<(), Box<dyn Error>> {
@@ -86,11 +86,6 @@ impl Serving {
         self.address
     }
 
-    /// The platform.
-    pub(crate) const fn platform(&self) -> &Platform {
-        &self.platform
-    }
-
     /// Takes nothing new, finishes what is in flight, and closes the database.
     pub(crate) async fn stop(self) -> Result<(), Box<dyn Error>> {
         self.stop.cancel();
@@ -152,22 +147,19 @@ pub(crate) async fn open_database(
     Ok((Database::open(&url, config.key_ring()?).await?, lock))
 }
 
-fn lock(path: &std::path::Path) -> Result<fd_lock::RwLock<File>, Box<dyn Error>> {
+fn lock(path: &std::path::Path) -> Result<File, Box<dyn Error>> {
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
         .open(path)?;
-    let mut lock = fd_lock::RwLock::new(file);
-    match lock.try_write() {
-        // The lock lives as long as the file is open.
-        Ok(guard) => std::mem::forget(guard),
-        Err(_) => {
-            let path = path.display();
-            return Err(format!("another kabar uses this database ({path} is locked)").into());
-        }
-    }
-    Ok(lock)
+    file.try_lock().map_err(|error| {
+        format!(
+            "another kabar uses this database: {} is locked ({error})",
+            path.display()
+        )
+    })?;
+    Ok(file)
 }
 
 /// Makes what a new installation needs, and prints what is shown only once.

@@ -54,7 +54,7 @@ impl Server {
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         loop {
-            let line = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await;
+            let line = tokio::time::timeout(Duration::from_mins(1), lines.next_line()).await;
             let line = line
                 .expect("it starts in time")
                 .unwrap()
@@ -88,7 +88,7 @@ impl Server {
             .await
             .unwrap();
         assert!(told.success());
-        let ended = tokio::time::timeout(Duration::from_secs(60), child.wait()).await;
+        let ended = tokio::time::timeout(Duration::from_mins(1), child.wait()).await;
         assert!(
             ended.expect("it stops in time").unwrap().success(),
             "it stops in good order"
