@@ -1,0 +1,171 @@
+//! Which room may know which.
+
+use std::collections::BTreeSet;
+
+use cargo_metadata::DependencyKind;
+
+use crate::workspace::{ALL, BUILT, declared, linked, member, members};
+
+/// Libraries that belong to few rooms; `*` stands for the rest of a name.
+const ONLY_IN: [(&str, &[&str]); 8] = [
+    ("sea-orm*", &["kabar-storage", "kabar-migrations"]),
+    ("sqlx*", &[]),
+    ("poem*", &["kabar-server"]),
+    ("handlebars", &["kabar-server"]),
+    ("axum", &["kabar-sandbox", "kabar-cloud-api"]),
+    ("whatsapp-rust*", &["kabar-qr-session"]),
+    ("wacore*", &["kabar-qr-session", "kabar-sandbox"]),
+    ("waproto", &["kabar-qr-session", "kabar-sandbox"]),
+];
+
+/// Rooms that hold the business, and know neither a channel, nor a database, nor a server.
+const DOMAIN: [&str; 10] = [
+    "kabar-accounts",
+    "kabar-automation",
+    "kabar-channel",
+    "kabar-contacts",
+    "kabar-core",
+    "kabar-devices",
+    "kabar-events",
+    "kabar-jobs",
+    "kabar-messaging",
+    "kabar-rules",
+];
+
+const TECHNICAL: [&str; 7] = [
+    "kabar",
+    "kabar-cloud-api",
+    "kabar-migrations",
+    "kabar-qr-session",
+    "kabar-sandbox",
+    "kabar-server",
+    "kabar-storage",
+];
+
+/// Runtimes and I/O, which `core` must not bring into everything.
+const IO: [&str; 12] = [
+    "axum",
+    "hyper",
+    "mio",
+    "poem",
+    "reqwest",
+    "ring",
+    "rusqlite",
+    "rustls",
+    "sea-orm",
+    "socket2",
+    "sqlx-core",
+    "tokio",
+];
+
+fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == pattern,
+    }
+}
+
+fn check(faults: &[String]) {
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+#[test]
+fn some_libraries_belong_to_few_rooms() {
+    let mut faults = Vec::new();
+    for package in members() {
+        for name in declared(package, &ALL) {
+            let wrong = ONLY_IN.iter().find(|(pattern, rooms)| {
+                fits(pattern, &name) && !rooms.contains(&package.name.as_str())
+            });
+            if wrong.is_some() {
+                faults.push(format!("{} must not depend on {name}", package.name));
+            }
+        }
+    }
+    check(&faults);
+}
+
+#[test]
+fn the_domain_knows_no_channel_no_storage_and_no_server() {
+    let mut faults = Vec::new();
+    for room in DOMAIN {
+        for name in declared(member(room), &BUILT) {
+            if TECHNICAL.contains(&name.as_str()) {
+                faults.push(format!("{room} must not depend on {name}"));
+            }
+        }
+    }
+    check(&faults);
+}
+
+#[test]
+fn every_room_is_known_here() {
+    let known: BTreeSet<&str> = DOMAIN.into_iter().chain(TECHNICAL).collect();
+    let mut unknown: Vec<String> = Vec::new();
+    for package in members() {
+        let name = package.name.as_str();
+        if !known.contains(name) && name != "kabar-testkit" {
+            unknown.push(format!("{name}: is it domain or technical?"));
+        }
+    }
+    check(&unknown);
+}
+
+#[test]
+fn the_channels_do_not_know_each_other() {
+    let channels = ["kabar-cloud-api", "kabar-qr-session"];
+    let mut faults = Vec::new();
+    for package in members() {
+        let name = package.name.as_str();
+        if !channels.contains(&name) {
+            continue;
+        }
+        for other in declared(package, &ALL) {
+            if other != name && channels.contains(&other.as_str()) {
+                faults.push(format!("{name} must not depend on {other}"));
+            }
+        }
+    }
+    check(&faults);
+}
+
+#[test]
+fn core_brings_no_runtime_and_no_io() {
+    let linked = linked(member("kabar-core"));
+    let found: Vec<String> = IO
+        .iter()
+        .filter(|name| linked.contains(**name))
+        .map(|name| format!("kabar-core must not bring {name}"))
+        .collect();
+    check(&found);
+    assert!(linked.contains("chrono"), "the graph was read");
+}
+
+#[test]
+fn rules_stand_alone() {
+    let own: Vec<String> = declared(member("kabar-rules"), &ALL)
+        .into_iter()
+        .filter(|name| name.starts_with("kabar"))
+        .collect();
+    check(&own);
+}
+
+#[test]
+fn the_testkit_is_for_tests_only() {
+    let mut faults = Vec::new();
+    for package in members() {
+        if package.publish.as_ref().is_some_and(Vec::is_empty) {
+            continue;
+        }
+        if declared(package, &BUILT).contains("kabar-testkit") {
+            faults.push(format!("{} must not ship kabar-testkit", package.name));
+        }
+    }
+    check(&faults);
+    let testkit = member("kabar-testkit");
+    assert_eq!(testkit.publish, Some(Vec::new()), "publish = false");
+    let users = members()
+        .into_iter()
+        .filter(|it| declared(it, &[DependencyKind::Development]).contains("kabar-testkit"));
+    assert!(users.count() > 0, "nobody tests with the testkit");
+}
