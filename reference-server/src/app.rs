@@ -25,7 +25,7 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; \
 const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// How the face is set up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct AppSettings {
     /// Whether `/api/docs` is there.
     pub docs: bool,
@@ -47,7 +47,6 @@ pub fn app(
     platform: Platform,
     settings: AppSettings,
 ) -> impl Endpoint<Output = Response> + 'static {
-    let AppSettings { docs: documented } = settings;
     let mut route = Route::new()
         .nest("/api/v1", api::service(&platform))
         .at(
@@ -57,7 +56,7 @@ pub fn app(
         .at("/webhooks/cloud-api/:app", webhooks::endpoint())
         .at("/healthz", get(health::healthz))
         .at("/readyz", get(health::readyz));
-    if documented {
+    if settings.docs {
         let page = document::page();
         let show = poem::endpoint::make_sync(move |_| docs(page.clone()));
         route = route.at("/api/docs", get(show));

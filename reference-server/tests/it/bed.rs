@@ -199,17 +199,19 @@ impl Bed {
         Self::on(&url, folder).await
     }
 
-    /// On every database that there is: SQLite, and PostgreSQL where it is named.
-    pub async fn each() -> Vec<Self> {
-        let mut beds = vec![Self::new().await];
-        if let Some(server) = postgres() {
-            static NUMBER: AtomicU32 = AtomicU32::new(0);
-            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-            let name = format!("kabar_face_{}_{number}", std::process::id());
-            let url = Rows::create(&server, &name).await;
-            beds.push(Self::on(&url, tempfile::tempdir().unwrap()).await);
-        }
-        beds
+    /// Runs a test on every database that there is: SQLite, and PostgreSQL where it is named.
+    pub async fn each(test: impl AsyncFn(Self)) {
+        test(Self::new().await).await;
+        let Some(server) = postgres() else {
+            eprintln!("{SERVER} is not set: not tested on PostgreSQL");
+            return;
+        };
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("kabar_face_{}_{number}", std::process::id());
+        let url = Rows::create(&server, &name).await;
+        test(Self::on(&url, tempfile::tempdir().unwrap()).await).await;
+        Rows::remove(&server, &name).await;
     }
 
     async fn on(url: &str, folder: TempDir) -> Self {

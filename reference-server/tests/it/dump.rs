@@ -38,6 +38,16 @@ impl Rows {
         format!("{head}/{name}")
     }
 
+    /// Removes such a database, whoever is still connected.
+    pub async fn remove(server: &str, name: &str) {
+        let admin = PgPool::connect(server).await.unwrap();
+        let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+        sqlx::query(AssertSqlSafe(drop))
+            .execute(&admin)
+            .await
+            .unwrap();
+    }
+
     async fn texts(&self, query: String) -> Vec<String> {
         match self {
             Self::Sqlite(pool) => {

@@ -13,7 +13,7 @@ fn keyed(path: &str, token: &str, key: &str, body: &Value) -> Call {
 
 #[tokio::test]
 async fn a_repeated_request_makes_nothing_new() {
-    for bed in Bed::each().await {
+    Bed::each(async |bed| {
         let tenant = bed.tenant(1).await;
         let (waba, credential, numbers) = bed.business(7);
         let message = json!({ "messages": [{
@@ -82,7 +82,8 @@ async fn a_repeated_request_makes_nothing_new() {
             .call(keyed("/contacts", &tenant.agent, "k 2", &body))
             .await;
         agent.problem(409);
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -136,7 +137,7 @@ async fn a_key_must_be_printable() {
 
 #[tokio::test]
 async fn of_requests_at_once_one_makes_it() {
-    for bed in Bed::each().await {
+    Bed::each(async |bed| {
         let tenant = bed.tenant(1).await;
         let body = json!({ "phone": "+628111222333" });
         let calls = (0..8).map(|_| bed.call(keyed("/contacts", &tenant.token, "same", &body)));
@@ -151,5 +152,6 @@ async fn of_requests_at_once_one_makes_it() {
             }
         }
         assert_eq!(ids.len(), 1);
-    }
+    })
+    .await;
 }

@@ -49,7 +49,7 @@ fn by_device(operation: &Operation) -> bool {
 
 #[tokio::test]
 async fn without_a_credential_nothing_works() {
-    for bed in Bed::each().await {
+    Bed::each(async |bed| {
         let tenant = bed.tenant(1).await;
         let before = bed.rows.dump().await;
         for operation in operations::all() {
@@ -65,7 +65,8 @@ async fn without_a_credential_nothing_works() {
             }
         }
         assert_eq!(bed.rows.dump().await, before);
-    }
+    })
+    .await;
 }
 
 /// A key with a role's permissions, and the account that it has to name.
@@ -76,7 +77,7 @@ async fn holder(bed: &Bed, role: Role, tenant: &Tenant) -> (String, bool) {
 
 #[tokio::test]
 async fn every_role_may_what_the_matrix_says() {
-    for bed in Bed::each().await {
+    Bed::each(async |bed| {
         let tenant = bed.tenant(1).await;
         for role in Role::ALL {
             let (token, provider) = holder(&bed, *role, &tenant).await;
@@ -111,7 +112,8 @@ async fn every_role_may_what_the_matrix_says() {
                 }
             }
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -162,7 +164,7 @@ fn no_ids(answer: &Value, tenant: &Tenant, place: &str) {
 
 #[tokio::test]
 async fn another_tenants_rows_do_not_exist() {
-    for bed in Bed::each().await {
+    Bed::each(async |bed| {
         let (other, own) = (bed.tenant(1).await, bed.tenant(2).await);
         let before = bed.rows.dump().await;
         for operation in operations::all() {
@@ -219,7 +221,8 @@ async fn another_tenants_rows_do_not_exist() {
             );
         }
         assert_eq!(bed.rows.dump().await, before);
-    }
+    })
+    .await;
 }
 
 /// A problem may repeat the id that it was asked for, and no other.
@@ -232,7 +235,7 @@ fn without_details(problem: &Value) -> Value {
 
 #[tokio::test]
 async fn a_device_token_reaches_its_device() {
-    for bed in Bed::each().await {
+    Bed::each(async |bed| {
         let (own, other) = (bed.tenant(1).await, bed.tenant(2).await);
         let before = bed.rows.dump().await;
         for operation in operations::all() {
@@ -286,5 +289,6 @@ async fn a_device_token_reaches_its_device() {
                 .await
                 .expect(200);
         }
-    }
+    })
+    .await;
 }

@@ -10,7 +10,7 @@ use crate::operations::message;
 
 #[tokio::test]
 async fn a_message_goes_out_and_can_be_followed() {
-    for bed in Bed::each().await {
+    Bed::each(async |bed| {
         let tenant = bed.tenant(1).await;
         bed.platform.drain().await.unwrap();
         let get = |path: String| Call::get(format!("/api/v1{path}")).bearer(&tenant.token);
@@ -59,7 +59,8 @@ async fn a_message_goes_out_and_can_be_followed() {
             .await;
         // The sandbox did not send this message: it refuses the mark, and here it is read anyway.
         assert_eq!(read.expect(200)["unread"], 0);
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -103,7 +104,7 @@ async fn every_kind_of_content_is_taken_or_refused_with_its_field() {
 async fn all_are_taken_or_none() {
     let bed = Bed::new().await;
     let tenant = bed.tenant(1).await;
-    let good = message(&tenant.device, &json!({ "phone": "+628111" }));
+    let good = message(&tenant.device, &json!({ "phone": "+628123456789" }));
     let good = &good["messages"][0];
     let mut bad = good.clone();
     bad["content"]["body"] = json!("");
@@ -119,7 +120,7 @@ async fn all_are_taken_or_none() {
 
 #[tokio::test]
 async fn pages_hold_everything_once() {
-    for bed in Bed::each().await {
+    Bed::each(async |bed| {
         let tenant = bed.tenant(1).await;
         let mut made = BTreeSet::new();
         for number in 0..7 {
@@ -147,12 +148,13 @@ async fn pages_hold_everything_once() {
         }
         assert!(seen.is_sorted_by(|one, other| one > other), "newest first");
         assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), made);
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn files_come_back_as_they_were() {
-    for bed in Bed::each().await {
+    Bed::each(async |bed| {
         let tenant = bed.tenant(1).await;
         let bytes: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0]).collect();
         let upload = Call::post("/api/v1/media").bearer(&tenant.token);
@@ -177,12 +179,13 @@ async fn files_come_back_as_they_were() {
         bed.call(Call::get(format!("{path}/content")).bearer(&tenant.token))
             .await
             .problem(404);
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn changes_are_read_back_and_written_down() {
-    for bed in Bed::each().await {
+    Bed::each(async |bed| {
         let tenant = bed.tenant(1).await;
         let patch = |path: String, body: Value| {
             Call::new(Method::PATCH, format!("/api/v1{path}"))
@@ -292,7 +295,8 @@ async fn changes_are_read_back_and_written_down() {
                 .iter()
                 .all(|entry| entry["action"] != "device.update")
         );
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
