@@ -21,6 +21,9 @@ pub const APP_SECRET: &str = "the app's secret";
 pub const VERIFY_TOKEN: &str = "the verify token";
 const SERVER: &str = "KABAR_TEST_POSTGRES";
 
+/// How many databases this process made.
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
 /// An answer, read.
 #[derive(Debug)]
 pub struct Answered {
@@ -206,7 +209,6 @@ impl Bed {
             eprintln!("{SERVER} is not set: not tested on PostgreSQL");
             return;
         };
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("kabar_face_{}_{number}", std::process::id());
         let url = Rows::create(&server, &name).await;

@@ -65,6 +65,7 @@ async fn addresses_methods_and_bodies() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn fields_are_named() {
     let bed = Bed::new().await;
     let tenant = bed.tenant(1).await;

@@ -1,5 +1,7 @@
 //! Who may do what: every operation of the document, by every kind of caller.
 
+use std::fmt::Write as _;
+
 use kabar::core::Role;
 use serde_json::Value;
 
@@ -29,15 +31,17 @@ fn the_matrix_is_committed() {
             .iter()
             .map(|role| mark(operation.allows(*role)))
             .collect();
-        text.push_str(&format!(
-            "| `{}` | `{} {}` | `{}` | {whose} | {} | {} |\n",
+        writeln!(
+            text,
+            "| `{}` | `{} {}` | `{}` | {whose} | {} | {} |",
             operation.id,
             operation.method,
             operation.path,
             operation.needs,
             roles.join(" | "),
             mark(by_device(&operation)),
-        ));
+        )
+        .unwrap();
     }
     snapshots::check("authorization-matrix.md", &text);
 }

@@ -142,22 +142,19 @@ fn with_body(operation: &Operation, call: Call, tenant: &Tenant) -> Call {
         | "cancelMessage" => return call,
         "uploadMedia" => return call.file("a.txt", "text/plain", "b", b"hello"),
         "createAccount" => json!({ "name": "Another" }),
-        "updateAccount" | "updateOwnAccount" => json!({ "name": "Renamed" }),
+        "updateAccount" | "updateOwnAccount" | "updateUser" | "updateDevice" | "updateContact"
+        | "updateRule" => json!({ "name": "Renamed" }),
         "createUser" => json!({ "email": "new@example.com", "name": "New", "role": "agent" }),
-        "updateUser" => json!({ "name": "Renamed" }),
         "createKey" => json!({ "name": "New", "permissions": ["messages:read"] }),
         "registerDevice" => json!({
             "name": "New", "channel": "cloud_api", "address": "1", "parent": "1", "credential": "x",
         }),
-        "updateDevice" => json!({ "name": "Renamed" }),
         "addMetaApp" => json!({ "name": "New", "app_secret": "s", "verify_token": "v" }),
         "createContact" => json!({ "phone": "+628999888777" }),
-        "updateContact" => json!({ "name": "Renamed" }),
         "markConversationRead" => json!({}),
         "sendMessages" => message(&tenant.device, &json!({ "phone": "+628999888777" })),
         "settleMessage" => json!({ "as": "sent" }),
         "createRule" => rule(&tenant.device),
-        "updateRule" => json!({ "name": "Renamed" }),
         other => panic!("say in tests/it/operations.rs what a request of {other} holds"),
     };
     call.json(&body)

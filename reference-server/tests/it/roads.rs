@@ -184,6 +184,7 @@ async fn files_come_back_as_they_were() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one change after the other")]
 async fn changes_are_read_back_and_written_down() {
     Bed::each(async |bed| {
         let tenant = bed.tenant(1).await;
