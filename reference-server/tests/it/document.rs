@@ -39,7 +39,13 @@ fn every_operation_is_described() {
             );
             let responses = operation["responses"].as_object().unwrap();
             for status in ["400", "401", "403", "404", "422", "503"] {
-                let content = &responses[status]["content"];
+                let name = format!("Problem{status}");
+                assert_eq!(
+                    responses[status]["$ref"],
+                    format!("#/components/responses/{name}"),
+                    "{place}"
+                );
+                let content = &document["components"]["responses"][name]["content"];
                 assert!(
                     content["application/problem+json"].is_object(),
                     "{place} {status}"

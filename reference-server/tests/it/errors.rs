@@ -18,15 +18,17 @@ async fn addresses_methods_and_bodies() {
     ] {
         bed.call(Call::get(path)).await.problem(404);
     }
-    for path in [
-        "/healthz",
-        "/api/v1/openapi.json",
-        "/api/v1/devices",
-        "/api/docs",
+    for (path, methods) in [
+        ("/healthz", "GET"),
+        ("/api/v1/openapi.json", "GET"),
+        ("/api/v1/devices", "GET, POST"),
+        ("/api/v1/devices/x", "DELETE, GET, PATCH"),
+        ("/webhooks/cloud-api/x", "GET, POST"),
+        ("/api/docs", "GET"),
     ] {
-        bed.call(Call::new(Method::PUT, path).bearer(&token))
-            .await
-            .problem(405);
+        let answered = bed.call(Call::new(Method::PUT, path).bearer(&token)).await;
+        answered.problem(405);
+        assert_eq!(answered.header("allow"), Some(methods), "{path}");
     }
     let post = || Call::post("/api/v1/accounts").bearer(&token);
     bed.call(post()).await.problem(415);
