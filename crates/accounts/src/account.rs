@@ -36,6 +36,18 @@ pub struct NewAccount {
     pub owner: Option<NewOwner>,
 }
 
+impl NewAccount {
+    /// An account without an owner, in UTC.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            time_zone: None,
+            country: None,
+            owner: None,
+        }
+    }
+}
+
 /// The first user of a new account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewOwner {

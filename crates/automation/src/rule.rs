@@ -20,6 +20,18 @@ pub struct Matching {
     pub words: Words,
 }
 
+impl Matching {
+    /// Fires on messages that begin with a keyword; case, spaces and punctuation are overlooked.
+    pub fn begin<S: Into<String>>(keywords: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            kind: MatchKind::Begin,
+            keywords: keywords.into_iter().map(Into::into).collect(),
+            folding: Folding::default(),
+            words: Words::default(),
+        }
+    }
+}
+
 /// What a rule answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -33,6 +45,16 @@ pub enum Response {
         #[serde(default)]
         quote: bool,
     },
+}
+
+impl Response {
+    /// A text that quotes nothing.
+    pub fn text(body: impl Into<String>) -> Self {
+        Self::Message {
+            content: Content::text(body),
+            quote: false,
+        }
+    }
 }
 
 /// How often a rule answers one contact.
@@ -88,6 +110,21 @@ pub struct NewRule {
     pub response: Response,
     /// How often it answers one contact.
     pub limitation: Option<Limitation>,
+}
+
+impl NewRule {
+    /// An active rule of priority 0 without limitation.
+    pub fn answering(device: DeviceId, matching: Matching, response: Response) -> Self {
+        Self {
+            device,
+            name: "Rule".to_owned(),
+            active: true,
+            priority: 0,
+            matching,
+            response,
+            limitation: None,
+        }
+    }
 }
 
 /// A change of a rule; `None` leaves a field as it is.

@@ -46,4 +46,4 @@ pub use kabar_events as events;
 pub use kabar_jobs as jobs;
 pub use kabar_messaging as messaging;
 pub use kabar_rules as rules;
-pub use kabar_storage::{Database, DatabaseUrl, FolderBlobs, KeyRing};
+pub use kabar_storage::{Database, DatabaseUrl, FolderBlobs, KeyRing, KeyRingError, OpenError};

@@ -747,6 +747,11 @@ fn render(new: &NewMessage, contact: &Contact) -> Result<Content, Vec<FieldError
         Content::Buttons(buttons) => fill("body", &mut buttons.body)?,
         Content::List(list) => fill("body", &mut list.body)?,
         Content::Poll(poll) => fill("question", &mut poll.question)?,
+        Content::Template(template) => {
+            for component in &mut template.components {
+                fill_json("components", component, &fill)?;
+            }
+        }
         Content::Image(media) | Content::Video(media) | Content::Document(media) => {
             if let Some(caption) = &mut media.caption {
                 fill("caption", caption)?;
@@ -755,6 +760,27 @@ fn render(new: &NewMessage, contact: &Contact) -> Result<Content, Vec<FieldError
         _ => {}
     }
     Ok(content)
+}
+
+/// Fills the texts of a template's parameters; names, types and ids are left alone.
+fn fill_json(
+    field: &str,
+    value: &mut serde_json::Value,
+    fill: &impl Fn(&str, &mut String) -> Result<(), Vec<FieldError>>,
+) -> Result<(), Vec<FieldError>> {
+    use serde_json::Value;
+    match value {
+        Value::String(text) if matches!(field, "text" | "payload" | "coupon_code") => {
+            fill("components", text)
+        }
+        Value::Array(items) => items
+            .iter_mut()
+            .try_for_each(|item| fill_json(field, item, fill)),
+        Value::Object(fields) => fields
+            .iter_mut()
+            .try_for_each(|(name, item)| fill_json(name, item, fill)),
+        _ => Ok(()),
+    }
 }
 
 fn touches(messages: &[Message]) -> Vec<Touch> {

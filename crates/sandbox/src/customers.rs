@@ -22,7 +22,8 @@ pub struct Customer {
     /// Whether the number is on WhatsApp; otherwise messages fail with 131026.
     pub on_whatsapp: bool,
     /// Texts the customer answers with, one per message received, in turns. `{text}` stands for
-    /// the text received, `{name}` for the profile name. Empty = no answer.
+    /// the text received, `{name}` for the profile name. An empty text is a turn without an answer;
+    /// no text at all means that the customer never answers.
     pub replies_with: Vec<String>,
     /// Wait before an answer, in milliseconds.
     pub reply_delay_ms: u64,

@@ -103,7 +103,8 @@ impl People {
             .replies_with
             .get(*turn % customer.replies_with.len().max(1))?;
         *turn += 1;
-        Some(answer.clone())
+        // An empty text is a turn in which the customer says nothing.
+        Some(answer.clone()).filter(|answer| !answer.is_empty())
     }
 }
 

@@ -180,6 +180,9 @@ impl Database {
             } => vec![readers, connection],
             Backend::Postgres(connection) => vec![connection],
         };
+        if let Backend::Sqlite { writer, .. } = &self.backend {
+            writer.finish().await;
+        }
         for connection in connections {
             if let Err(error) = connection.clone().close().await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "database.close");

@@ -75,6 +75,11 @@ impl GroupWriter {
         Ok((savepoint, turn))
     }
 
+    /// Waits for the units that took their turn before, and commits what is open.
+    pub(crate) async fn finish(&self) {
+        self.group.lock().await.commit().await;
+    }
+
     /// Commits the group of `outcome`, unless somebody did before.
     async fn flush(&self, outcome: &Outcome) -> Result<(), StoreError> {
         if outcome.get().is_none() {
@@ -159,8 +164,14 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if !self.released {
-            self.group.closing = true;
+        if self.released {
+            return;
+        }
+        self.group.closing = true;
+        // The transaction must not stay open until somebody else has something to write.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (writer, outcome) = (self.writer.clone(), Arc::clone(&self.outcome));
+            runtime.spawn(async move { writer.flush(&outcome).await });
         }
     }
 }

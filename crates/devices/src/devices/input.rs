@@ -31,6 +31,35 @@ pub struct Registration {
     pub settings: DeviceSettings,
 }
 
+impl Registration {
+    /// A device with the usual settings, on a channel that needs no credential.
+    pub fn new(name: impl Into<String>, channel: ChannelKind, address: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            channel,
+            address: address.into(),
+            parent: None,
+            credential: None,
+            app: None,
+            settings: DeviceSettings::default(),
+        }
+    }
+
+    /// It hangs under this (Cloud API: the business account id).
+    #[must_use]
+    pub fn under(mut self, parent: impl Into<String>) -> Self {
+        self.parent = Some(parent.into());
+        self
+    }
+
+    /// Its channel's credential (Cloud API: the access token).
+    #[must_use]
+    pub fn with_credential(mut self, credential: Secret) -> Self {
+        self.credential = Some(credential);
+        self
+    }
+}
+
 /// What is to change; an absent field stays as it is.
 #[derive(Debug, Clone, Default)]
 pub struct DevicePatch {

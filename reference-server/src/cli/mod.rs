@@ -1,0 +1,66 @@
+//! The command line.
+
+mod admin;
+mod migrate;
+mod openapi;
+mod sandbox;
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+use crate::{demo, serve, telemetry};
+
+/// A WhatsApp platform.
+#[derive(Debug, Parser)]
+#[command(name = "kabar", version, about)]
+pub(crate) struct Cli {
+    /// The configuration file; `kabar.toml` in this folder when absent, if there is one.
+    #[arg(long, short, global = true, env = "KABAR_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server.
+    Serve,
+    /// Shows the main job on a sandbox: no phone, no account, no other service.
+    Demo(demo::DemoArgs),
+    /// Runs the offline WhatsApp alone, for your own tests.
+    Sandbox(sandbox::SandboxArgs),
+    /// Brings the database's schema up to date, or shows what is missing.
+    Migrate(migrate::MigrateArgs),
+    /// Prints the OpenAPI document.
+    Openapi,
+    /// What the operator does by hand.
+    Admin {
+        #[command(subcommand)]
+        command: admin::AdminCommand,
+    },
+}
+
+/// Carries out a command.
+pub(crate) async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
+    if matches!(cli.command, Command::Openapi) {
+        return openapi::run();
+    }
+    if let Command::Sandbox(args) = cli.command {
+        telemetry::init(&crate::config::LogConfig::default());
+        return sandbox::run(args).await;
+    }
+    if let Command::Demo(args) = cli.command {
+        return demo::run(args).await;
+    }
+    let config = Config::load(cli.config.as_deref())?;
+    telemetry::init(&config.log);
+    match cli.command {
+        Command::Serve => serve::run(config).await,
+        Command::Migrate(args) => migrate::run(&config, &args).await,
+        Command::Admin { command } => admin::run(&config, command).await,
+        Command::Openapi | Command::Sandbox(_) | Command::Demo(_) => Ok(()),
+    }
+}

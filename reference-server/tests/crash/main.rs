@@ -1,0 +1,70 @@
+//! kill -9, again and again, while messages go out and come in.
+//!
+//! The server runs as a process of its own against a sandbox in this process, which plays Meta and
+//! every customer. The sandbox remembers what each recipient got and how often, so what is checked
+//! here is what people's phones would show, not what the server believes.
+//!
+//! `KABAR_CRASH_ROUNDS` says how often the server is killed (3 when absent; 20 is the long form),
+//! `KABAR_CRASH_SEED` makes the moments repeat. With `KABAR_TEST_POSTGRES` it runs on PostgreSQL too.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test that watches a real process in real time"
+)]
+
+mod api;
+mod check;
+mod database;
+mod server;
+mod story;
+
+use database::Place;
+use story::{Policy, Story};
+
+fn rounds() -> u32 {
+    std::env::var("KABAR_CRASH_ROUNDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(3)
+}
+
+fn seed() -> u64 {
+    std::env::var("KABAR_CRASH_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1)
+}
+
+async fn run(place: Place, policy: Policy) {
+    let story = Story::begin(place, policy, seed()).await;
+    story.tell(rounds()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_hold() {
+    run(Place::sqlite(), Policy::Hold).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_resend() {
+    run(Place::sqlite(), Policy::Resend).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_hold() {
+    let Some(place) = Place::postgres("hold").await else {
+        return;
+    };
+    run(place, Policy::Hold).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_resend() {
+    let Some(place) = Place::postgres("resend").await else {
+        return;
+    };
+    run(place, Policy::Resend).await;
+}
