@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use kabar::Platform;
 use kabar::core::{IdSource, SystemIds};
-use poem::http::{HeaderValue, header};
+use poem::http::{HeaderValue, StatusCode, header};
 use poem::web::Html;
 use poem::{Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, Route, get};
 use tracing::Instrument as _;
 
+use crate::allow::Methods;
 use crate::api;
 use crate::api::document;
 use crate::problem::Problem;
@@ -25,7 +26,7 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; \
 const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// How the face is set up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct AppSettings {
     /// Whether `/api/docs` is there.
     pub docs: bool,
@@ -47,7 +48,6 @@ pub fn app(
     platform: Platform,
     settings: AppSettings,
 ) -> impl Endpoint<Output = Response> + 'static {
-    let AppSettings { docs: documented } = settings;
     let mut route = Route::new()
         .nest("/api/v1", api::service(&platform))
         .at(
@@ -57,18 +57,21 @@ pub fn app(
         .at("/webhooks/cloud-api/:app", webhooks::endpoint())
         .at("/healthz", get(health::healthz))
         .at("/readyz", get(health::readyz));
-    if documented {
+    if settings.docs {
         let page = document::page();
         let show = poem::endpoint::make_sync(move |_| docs(page.clone()));
         route = route.at("/api/docs", get(show));
     }
-    let ids: Arc<dyn IdSource> = Arc::new(SystemIds::default());
+    let around = Arc::new(Around {
+        ids: SystemIds::default(),
+        methods: Methods::new(),
+    });
     route
         .data(platform)
         .catch_all_error(async |error| Problem::from_http(&error).into_response())
         .around(move |endpoint, request| {
-            let ids = Arc::clone(&ids);
-            async move { Ok(traced(&*ids, &*endpoint, request).await) }
+            let around = Arc::clone(&around);
+            async move { Ok(around.answer(&*endpoint, request).await) }
         })
 }
 
@@ -86,27 +89,41 @@ fn docs(page: String) -> Response {
     response
 }
 
-/// Gives the request an id, a span without personal data (a query may hold a phone number), and its
-/// answer the headers that every answer has.
-async fn traced<E>(ids: &dyn IdSource, endpoint: &E, request: Request) -> Response
-where
-    E: Endpoint<Output = Response>,
-{
-    let id = ids.next().simple().to_string();
-    let span = tracing::info_span!(
-        "http.request",
-        request.id = %id,
-        method = %request.method(),
-        path = %request.uri().path(),
-    );
-    let answered = async {
-        let response = endpoint.get_response(request).await;
-        tracing::debug!(status = response.status().as_u16(), "http.answered");
+/// What every request gets.
+struct Around {
+    ids: SystemIds,
+    methods: Methods,
+}
+
+impl Around {
+    /// Gives the request an id, a span without personal data (a query may hold a phone number), and
+    /// its answer the headers that every answer has.
+    async fn answer<E>(&self, endpoint: &E, request: Request) -> Response
+    where
+        E: Endpoint<Output = Response>,
+    {
+        let id = self.ids.next().simple().to_string();
+        let path = request.uri().path().to_owned();
+        let span = tracing::info_span!(
+            "http.request",
+            request.id = %id,
+            method = %request.method(),
+            path,
+        );
+        let answered = async {
+            let response = endpoint.get_response(request).await;
+            tracing::debug!(status = response.status().as_u16(), "http.answered");
+            response
+        };
+        let mut response = answered.instrument(span).await;
+        secure(&mut response, &id);
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED
+            && let Some(methods) = self.methods.of(&path)
+        {
+            response.headers_mut().insert(header::ALLOW, methods);
+        }
         response
-    };
-    let mut response = answered.instrument(span).await;
-    secure(&mut response, &id);
-    response
+    }
 }
 
 fn secure(response: &mut Response, id: &str) {

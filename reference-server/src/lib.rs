@@ -17,6 +17,7 @@ pub mod idempotency;
 pub mod problem;
 pub mod webhooks;
 
+mod allow;
 mod app;
 
 pub use app::{AppSettings, app, openapi_document};

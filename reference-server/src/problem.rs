@@ -219,10 +219,10 @@ impl Problem {
             return problem.clone();
         }
         if let Some(wrong) = error.downcast_ref::<ParseParamError>() {
-            return Self::unreadable(wrong.name, plain(&wrong.reason));
+            return Self::unreadable(parameter(wrong.name), plain(&wrong.reason));
         }
         if let Some(wrong) = error.downcast_ref::<ParsePathError>() {
-            return Self::unreadable(wrong.name, plain(&wrong.reason));
+            return Self::unreadable(parameter(wrong.name), plain(&wrong.reason));
         }
         if let Some(wrong) = error.downcast_ref::<ContentTypeError>() {
             return Self::new(Kind::UnsupportedMediaType, wrong.to_string());
@@ -246,6 +246,14 @@ impl Problem {
                 )
             }
         }
+    }
+}
+
+/// A parameter as the document calls it: the library numbers those of a path, and ours have one.
+fn parameter(name: &'static str) -> &'static str {
+    match name {
+        "param0" => "id",
+        name => name,
     }
 }
 

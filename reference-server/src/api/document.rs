@@ -1,8 +1,10 @@
 //! The OpenAPI document: what the library writes, said more exactly.
 //!
-//! * Objects that callers send are closed: an unknown field is refused.
+//! * Objects that callers send are closed: an unknown field is refused. What is optional may also be
+//!   null. In objects that are only answered every field is there.
+//! * Numbers have the bounds of their format.
 //! * Every operation takes `Kabar-Account`, every answer has `X-Request-Id`.
-//! * A problem that an operation cannot have is not listed there.
+//! * Problems are written once, and a problem that an operation cannot have is not listed there.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::app::REQUEST_ID;
 use crate::auth::ACCOUNT_HEADER;
+use crate::problem::CONTENT_TYPE;
 
 /// What a reader must know first.
 pub const INTRODUCTION: &str = "\
@@ -43,6 +46,7 @@ pub fn page() -> String {
 fn exact(spec: &str) -> Value {
     let mut document: Value = serde_json::from_str(spec).unwrap_or_default();
     let mut sent = BTreeSet::new();
+    let mut problems = Map::new();
     for (method, operation) in operations(&mut document) {
         if let Some(body) = operation.get("requestBody") {
             references(body, &mut sent);
@@ -50,8 +54,22 @@ fn exact(spec: &str) -> Value {
         take_account(operation);
         prune(&method, operation);
         name_request(operation);
+        share_problems(operation, &mut problems);
     }
-    close(&mut document, sent);
+    let schemas = document.pointer_mut("/components/schemas");
+    if let Some(schemas) = schemas.and_then(Value::as_object_mut) {
+        let sent = reachable(schemas, sent);
+        for (name, schema) in schemas.iter_mut() {
+            describe(schema, sent.contains(name));
+        }
+    }
+    bound(&mut document);
+    if let Some(components) = document
+        .get_mut("components")
+        .and_then(Value::as_object_mut)
+    {
+        components.insert("responses".to_owned(), Value::Object(problems));
+    }
     document
 }
 
@@ -81,13 +99,14 @@ fn take_account(operation: &mut Value) {
     }
 }
 
+fn responses(operation: &mut Value) -> Option<&mut Map<String, Value>> {
+    operation.get_mut("responses")?.as_object_mut()
+}
+
 /// Takes out the problems that only bodies and changes can have.
 fn prune(method: &str, operation: &mut Value) {
     let has_body = operation.get("requestBody").is_some();
-    let Some(responses) = operation
-        .get_mut("responses")
-        .and_then(Value::as_object_mut)
-    else {
+    let Some(responses) = responses(operation) else {
         return;
     };
     if !has_body {
@@ -100,10 +119,7 @@ fn prune(method: &str, operation: &mut Value) {
 }
 
 fn name_request(operation: &mut Value) {
-    let responses = operation
-        .get_mut("responses")
-        .and_then(Value::as_object_mut);
-    for (status, response) in responses.into_iter().flatten() {
+    for (status, response) in responses(operation).into_iter().flatten() {
         let Some(response) = response.as_object_mut() else {
             continue;
         };
@@ -114,6 +130,23 @@ fn name_request(operation: &mut Value) {
             "401" => headers["WWW-Authenticate"] = text("`Bearer`"),
             "503" => headers["Retry-After"] = text("Seconds after which to try again."),
             _ => {}
+        }
+        if let Some(Value::Object(content)) = response.get_mut("content")
+            && let Some(shape) = content.remove("application/json; charset=utf-8")
+        {
+            content.insert("application/json".to_owned(), shape);
+        }
+    }
+}
+
+/// Writes each problem once and refers to it.
+fn share_problems(operation: &mut Value, shared: &mut Map<String, Value>) {
+    for (status, response) in responses(operation).into_iter().flatten() {
+        let content = response.get("content").and_then(Value::as_object);
+        if content.is_some_and(|content| content.contains_key(CONTENT_TYPE)) {
+            let name = format!("Problem{status}");
+            let place = json!({ "$ref": format!("#/components/responses/{name}") });
+            shared.insert(name, std::mem::replace(response, place));
         }
     }
 }
@@ -134,26 +167,78 @@ fn references(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Closes the objects that are sent, and those inside them.
-fn close(document: &mut Value, sent: BTreeSet<String>) {
-    let schemas = document
-        .pointer_mut("/components/schemas")
-        .and_then(Value::as_object_mut);
-    let Some(schemas) = schemas else { return };
-    let mut waiting: Vec<String> = sent.into_iter().collect();
+/// These schemas and those inside them.
+fn reachable(schemas: &Map<String, Value>, from: BTreeSet<String>) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
+    let mut waiting: Vec<String> = from.into_iter().collect();
     while let Some(name) = waiting.pop() {
-        if !seen.insert(name.clone()) {
-            continue;
+        if let Some(schema) = schemas.get(&name)
+            && seen.insert(name)
+        {
+            let mut further = BTreeSet::new();
+            references(schema, &mut further);
+            waiting.extend(further);
         }
-        let Some(Value::Object(schema)) = schemas.get_mut(&name) else {
-            continue;
-        };
-        if schema.contains_key("properties") && !schema.contains_key("additionalProperties") {
-            schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+    }
+    seen
+}
+
+/// Says of an object which fields may be null, which are always there, and that there are no others.
+fn describe(schema: &mut Value, sent: bool) {
+    let required: BTreeSet<String> = schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|name| name.as_str().map(str::to_owned))
+        .collect();
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
+        return;
+    };
+    for (name, property) in properties.iter_mut() {
+        let given = property
+            .get("default")
+            .is_some_and(|default| !default.is_null());
+        if !required.contains(name) && !given {
+            nullable(property);
         }
-        let mut further = BTreeSet::new();
-        references(&Value::Object(schema.clone()), &mut further);
-        waiting.extend(further);
+    }
+    let names: Vec<Value> = properties.keys().cloned().map(Value::from).collect();
+    if sent {
+        schema["additionalProperties"] = Value::Bool(false);
+    } else {
+        schema["required"] = Value::Array(names);
+    }
+}
+
+fn nullable(property: &mut Value) {
+    if property.get("$ref").is_some() {
+        let reference = std::mem::take(property);
+        *property = json!({ "allOf": [reference], "nullable": true });
+    } else if let Some(fields) = property.as_object_mut() {
+        fields.remove("default");
+        fields.insert("nullable".to_owned(), Value::Bool(true));
+    }
+}
+
+/// Gives numbers the bounds of their format.
+fn bound(value: &mut Value) {
+    if let Value::Array(items) = value {
+        items.iter_mut().for_each(bound);
+    }
+    let Value::Object(fields) = value else { return };
+    fields.values_mut().for_each(bound);
+    let (format, least, most) = match fields.get("format").and_then(Value::as_str) {
+        Some("uint8") => ("int32", 0, i64::from(u8::MAX)),
+        Some("uint16") => ("int32", 0, i64::from(u16::MAX)),
+        Some("uint32") => ("int64", 0, i64::from(u32::MAX)),
+        Some("uint64") => ("int64", 0, i64::MAX),
+        Some("int16") => ("int32", i64::from(i16::MIN), i64::from(i16::MAX)),
+        Some("int32") => ("int32", i64::from(i32::MIN), i64::from(i32::MAX)),
+        _ => return,
+    };
+    if fields.get("type").and_then(Value::as_str) == Some("integer") {
+        fields.insert("format".to_owned(), Value::from(format));
+        fields.entry("minimum").or_insert(Value::from(least));
+        fields.entry("maximum").or_insert(Value::from(most));
     }
 }
