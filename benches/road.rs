@@ -2,6 +2,10 @@
 //!
 //! Read the figures as ratios within one run: a thousand messages in one call against one message a
 //! call, a short backlog against a long one.
+#![expect(
+    clippy::expect_used,
+    reason = "a bench that cannot be set up is no bench"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kabar_accounts::journal::{Change, record};
-use kabar_channel::{Channels, Fallback, FieldError, fit};
+use kabar_channel::{Channels, Content, Fallback, FieldError, fit};
 use kabar_core::permission::{ReadRules, WriteRules};
 use kabar_core::work::OnceError;
 use kabar_core::{
@@ -97,7 +97,7 @@ impl Rules {
             updated_at: now,
         };
         let device = work.devices(scope).get(rule.device).await?;
-        self.check(&rule, &device.ok_or(RuleError::NoSuchDevice)?)?;
+        self.check(&*work, scope, &rule, device).await?;
         work.rules(scope).insert(&rule).await?;
         if let Some(once) = once {
             once.remember(&*work, &rule.id, now).await?;
@@ -153,7 +153,7 @@ impl Rules {
         apply(&mut rule, patch);
         rule.updated_at = self.clock.now();
         let device = work.devices(scope).get(rule.device).await?;
-        self.check(&rule, &device.ok_or(RuleError::NoSuchDevice)?)?;
+        self.check(&*work, scope, &rule, device).await?;
         work.rules(scope).update(&rule).await?;
         self.record(&*work, scope, &rule, "rule.update").await?;
         work.commit().await?;
@@ -177,8 +177,21 @@ impl Rules {
         Ok(work.commit().await?)
     }
 
-    fn check(&self, rule: &Rule, device: &Device) -> Result<(), RuleError> {
+    async fn check(
+        &self,
+        work: &(dyn AutomationUse + '_),
+        scope: Scope,
+        rule: &Rule,
+        device: Option<Device>,
+    ) -> Result<(), RuleError> {
+        let device = device.ok_or(RuleError::NoSuchDevice)?;
         let mut problems = Vec::new();
+        let Response::Message { content, .. } = &rule.response;
+        if let Some(id) = content.stored()
+            && work.media(scope).existing(&[id]).await?.is_empty()
+        {
+            problems.push(FieldError::new("response.content.media_id", "no such file"));
+        }
         let length = rule.name.trim().chars().count();
         if length == 0 || length > NAME || rule.name.chars().any(char::is_control) {
             let problem = format!("must have 1 to {NAME} characters, none of them control");
@@ -192,7 +205,7 @@ impl Rules {
             let problem = "times and seconds must be at least 1; leave it out for no limitation";
             problems.push(FieldError::new("limitation", problem));
         }
-        problems.extend(self.response_problems(&rule.response, device));
+        problems.extend(self.response_problems(content, &device));
         if problems.is_empty() {
             Ok(())
         } else {
@@ -200,15 +213,15 @@ impl Rules {
         }
     }
 
-    fn response_problems(&self, response: &Response, device: &Device) -> Vec<FieldError> {
-        let Response::Message { content, .. } = response;
-        let under =
-            |error: FieldError| FieldError::new(format!("response.{}", error.field), error.problem);
+    fn response_problems(&self, content: &Content, device: &Device) -> Vec<FieldError> {
+        let under = |error: FieldError| {
+            FieldError::new(format!("response.content.{}", error.field), error.problem)
+        };
         let mut problems = Vec::new();
         if let Some(words) = content.words()
             && let Err(error) = Template::parse(words)
         {
-            problems.push(FieldError::new("response", error.to_string()));
+            problems.push(FieldError::new("response.content", error.to_string()));
         }
         if let Some(ports) = self.channels.get(&device.channel) {
             let capabilities = ports.channel().capabilities(&device.link());

@@ -309,6 +309,17 @@ impl Content {
         }
     }
 
+    /// The stored file that is to be sent, if there is one.
+    pub const fn stored(&self) -> Option<MediaId> {
+        match self.media() {
+            Some(Media {
+                media: MediaRef::Stored(id),
+                ..
+            }) => Some(*id),
+            _ => None,
+        }
+    }
+
     /// The words of the content, for history and search.
     pub fn words(&self) -> Option<&str> {
         match self {

@@ -310,6 +310,9 @@ pub trait MediaRepo: Send {
     /// A record.
     async fn get(&mut self, id: MediaId) -> Result<Option<MediaRecord>, StoreError>;
 
+    /// Which of these files there are.
+    async fn existing(&mut self, ids: &[MediaId]) -> Result<Vec<MediaId>, StoreError>;
+
     /// Records, newest first.
     async fn list(&mut self, page: PageRequest) -> Result<Page<MediaRecord>, StoreError>;
 

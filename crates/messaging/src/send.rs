@@ -1,6 +1,6 @@
 //! Taking messages into the outbox, and what a tenant does with them afterwards.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use kabar_contacts::people::{self, Person};
 use kabar_core::permission::{ReadMessages, SendMessages};
 use kabar_core::work::OnceError;
 use kabar_core::{
-    Clock, ContactId, ConversationId, DeviceId, Grant, IdSource, InstallationScope, MessageId,
-    Once, Page, PageRequest, Scope, Store, StoreError, Timestamp, Topic, Wake,
+    Clock, ContactId, ConversationId, DeviceId, Grant, IdSource, InstallationScope, MediaId,
+    MessageId, Once, Page, PageRequest, Scope, Store, StoreError, Timestamp, Topic, Wake,
 };
 use kabar_devices::Device;
 use kabar_events::{Fact, NewEvent};
@@ -402,6 +402,15 @@ struct Call<'a> {
     ids: &'a dyn IdSource,
 }
 
+/// What the messages of a call refer to, as far as it is there.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    devices: &'a HashMap<DeviceId, Device>,
+    contacts: &'a [Option<Contact>],
+    targets: &'a HashMap<MessageId, Message>,
+    files: &'a HashSet<MediaId>,
+}
+
 /// A message of a call whose recipient is known.
 struct Addressed<'a> {
     new: &'a NewMessage,
@@ -418,11 +427,18 @@ impl Call<'_> {
         let devices = self.devices(new).await?;
         let contacts = self.contacts(new, &devices, now).await?;
         let targets = self.targets(new).await?;
+        let files = self.files(new).await?;
+        let known = Known {
+            devices: &devices,
+            contacts: &contacts,
+            targets: &targets,
+            files: &files,
+        };
         let mut problems = Vec::new();
         let mut addressed = Vec::with_capacity(new.len());
         let mut fits = Vec::with_capacity(new.len());
         for (index, message) in new.iter().enumerate() {
-            match self.check(message, index, &devices, &contacts, &targets, now) {
+            match self.check(message, index, known, now) {
                 Ok((to, fitted)) => {
                     addressed.push(to);
                     fits.push(fitted);
@@ -536,6 +552,17 @@ impl Call<'_> {
             .collect())
     }
 
+    /// The stored files that the call's messages send.
+    async fn files(&self, new: &[NewMessage]) -> Result<HashSet<MediaId>, StoreError> {
+        let wanted: HashSet<MediaId> = new.iter().filter_map(|new| new.content.stored()).collect();
+        if wanted.is_empty() {
+            return Ok(wanted);
+        }
+        let wanted: Vec<MediaId> = wanted.into_iter().collect();
+        let found = self.work.media(self.scope).existing(&wanted).await?;
+        Ok(found.into_iter().collect())
+    }
+
     /// The messages that the call's messages answer or react to.
     async fn targets(&self, new: &[NewMessage]) -> Result<HashMap<MessageId, Message>, StoreError> {
         let mut wanted: Vec<MessageId> =
@@ -556,20 +583,27 @@ impl Call<'_> {
         &self,
         new: &'b NewMessage,
         index: usize,
-        devices: &'b HashMap<DeviceId, Device>,
-        contacts: &'b [Option<Contact>],
-        targets: &HashMap<MessageId, Message>,
+        known: Known<'b>,
         now: Timestamp,
     ) -> Result<(Addressed<'b>, Fit), Vec<FieldError>> {
         let no = |field: &str, problem: &str| vec![FieldError::new(field, problem)];
-        let device = devices
+        let device = known
+            .devices
             .get(&new.device)
             .ok_or_else(|| no("device_id", "no such device"))?;
-        let contact = contacts
+        let contact = known
+            .contacts
             .get(index)
             .and_then(Option::as_ref)
             .ok_or_else(|| no("to", "no such contact"))?;
-        check_fields(new, targets, now)?;
+        check_fields(new, known.targets, now)?;
+        if new
+            .content
+            .stored()
+            .is_some_and(|id| !known.files.contains(&id))
+        {
+            return Err(no("media_id", "no such file"));
+        }
         let channel = self
             .channels
             .get(&device.channel)

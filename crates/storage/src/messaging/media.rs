@@ -85,6 +85,19 @@ impl MediaRepo for SeaMedia<'_> {
         row.map_err(store)?.map(from_row).transpose()
     }
 
+    async fn existing(&mut self, ids: &[MediaId]) -> Result<Vec<MediaId>, StoreError> {
+        let found: Vec<uuid::Uuid> = self
+            .own()
+            .select_only()
+            .column(C::Id)
+            .filter(C::Id.is_in(ids.iter().map(|id| id.uuid())))
+            .into_tuple()
+            .all(self.unit.tx())
+            .await
+            .map_err(store)?;
+        Ok(found.into_iter().map(MediaId::from).collect())
+    }
+
     async fn list(&mut self, page: PageRequest) -> Result<Page<MediaRecord>, StoreError> {
         let mut query = self.own();
         if let Some(after) = page.after {
