@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use kabar_core::Timestamp;
 use kabar_messaging::message::Lane;
-use kabar_messaging::repo::{LaneEntry, OutboxRepo};
+use kabar_messaging::repo::LaneEntry;
 use kabar_messaging::{Message, Status};
 use kabar_storage::testing::each_database;
 use kabar_testkit::accounts::provider;
@@ -71,13 +71,13 @@ struct Game {
 }
 
 impl Game {
-    async fn with<T>(&self, act: impl AsyncFnOnce(&mut dyn OutboxRepo) -> T) -> T {
+    async fn release(&self, node: Uuid, claim: (Lane, i64)) {
         let work = self.road.begin().await;
-        let mut outbox = work.outbox(provider());
-        let done = act(&mut *outbox).await;
-        drop(outbox);
+        work.outbox(provider())
+            .release(node, &[claim])
+            .await
+            .unwrap();
         work.commit().await.unwrap();
-        done
     }
 
     async fn put(&mut self, lane: Lane) {
@@ -104,9 +104,13 @@ impl Game {
     async fn claim(&mut self, node: Uuid) {
         let (now, until) = (self.now, self.now + LEASE);
         let device = self.road.device;
-        let claimed = self
-            .with(async |outbox| outbox.claim(device, node, now, until, 100).await.unwrap())
-            .await;
+        let work = self.road.begin().await;
+        let claimed = work
+            .outbox(provider())
+            .claim(device, node, now, until, 100)
+            .await
+            .unwrap();
+        work.commit().await.unwrap();
         for lane in &self.lanes {
             let found = claimed.iter().find(|claimed| claimed.lane == *lane);
             if self.model.is_ready(*lane, now) {
@@ -123,9 +127,7 @@ impl Game {
                 // A message that is due later than the one that put the lane forward was sent or
                 // is waiting behind; the lane is looked at for nothing, and given back.
                 assert!(!self.model.owners.contains_key(lane), "it has an owner");
-                let claim = (found.lane, found.fence);
-                self.with(async |outbox| outbox.release(node, &[claim]).await.unwrap())
-                    .await;
+                self.release(node, (found.lane, found.fence)).await;
             }
         }
     }
@@ -147,11 +149,11 @@ impl Game {
         } else if !stale {
             head.next_at = self.now + TimeDelta::seconds(3);
         }
-        self.with(async |outbox| {
-            outbox.save(std::slice::from_ref(&head)).await.unwrap();
-            outbox.release(owner.node, &[claim]).await.unwrap();
-        })
-        .await;
+        let work = self.road.begin().await;
+        let saved = std::slice::from_ref(&head);
+        work.outbox(provider()).save(saved).await.unwrap();
+        work.commit().await.unwrap();
+        self.release(owner.node, claim).await;
         let line = self.model.lines.entry(lane).or_default();
         line.retain(|message| message.id != head.id);
         if head.queued {
@@ -173,8 +175,9 @@ impl Game {
             }
             3 => self.finish(lane).await,
             4 => {
-                self.with(async |outbox| outbox.settle(&[lane]).await.unwrap())
-                    .await;
+                let work = self.road.begin().await;
+                work.outbox(provider()).settle(&[lane]).await.unwrap();
+                work.commit().await.unwrap();
             }
             _ => self.now += TimeDelta::seconds(i64::try_from(self.dice.roll(5)).unwrap()),
         }
@@ -189,14 +192,10 @@ impl Game {
                 self.finish(lane).await;
             }
         }
-        let left = self
-            .with(async |outbox| outbox.waiting().await.unwrap())
-            .await;
-        assert_eq!(left, 0);
-        let end = Timestamp::MAX_UTC;
-        let ready = self
-            .with(async |outbox| outbox.ready_devices(end).await.unwrap())
-            .await;
+        let work = self.road.begin().await;
+        let mut outbox = work.outbox(provider());
+        assert_eq!(outbox.waiting().await.unwrap(), 0);
+        let ready = outbox.ready_devices(Timestamp::MAX_UTC).await.unwrap();
         assert!(ready.is_empty(), "a lane is left");
     }
 }
