@@ -33,7 +33,7 @@ struct Owner {
 
 impl Model {
     fn head(&self, lane: Lane) -> Option<&Message> {
-        let line = self.lines.get(&lane)?;
+        let queue = self.lines.get(&lane)?;
         line.iter()
             .min_by_key(|message| (message.due_at, message.id))
     }
@@ -154,10 +154,10 @@ impl Game {
         work.outbox(provider()).save(saved).await.unwrap();
         work.commit().await.unwrap();
         self.release(owner.node, claim).await;
-        let line = self.model.lines.entry(lane).or_default();
-        line.retain(|message| message.id != head.id);
+        let queue = self.model.lines.entry(lane).or_default();
+        queue.retain(|message| message.id != head.id);
         if head.queued {
-            line.push(head);
+            queue.push(head);
         }
         if !stale {
             self.model.owners.remove(&lane);

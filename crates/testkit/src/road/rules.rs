@@ -49,7 +49,7 @@ async fn rules_are_kept_and_found(road: &Road) {
     }
     assert_eq!(repo.active(road.device).await.unwrap(), [first.clone()]);
     first.limitation = None;
-    first.name = "Other".to_owned();
+    "Other".clone_into(&mut first.name);
     first.active = false;
     assert!(repo.update(&first).await.unwrap());
     assert_eq!(repo.get(first.id).await.unwrap(), Some(first.clone()));
