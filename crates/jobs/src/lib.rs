@@ -84,6 +84,9 @@ pub trait JobQueue: Send {
     /// caller must roll back.
     async fn complete(&mut self, job: JobId, fence: i64) -> Result<bool, StoreError>;
 
+    /// Prolongs a claim until `until`, if it still holds.
+    async fn renew(&mut self, job: JobId, fence: i64, until: Timestamp) -> Result<(), StoreError>;
+
     /// Puts a failed job back until `due_at`, with the error's text.
     async fn retry(
         &mut self,

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use kabar_core::{Clock, InstallationScope, Store, StoreError, Topic, Wake};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{ClaimedJob, JobsWork};
@@ -57,7 +58,8 @@ pub type JobsStore = Arc<dyn Store<dyn JobsWork>>;
 pub struct RunnerSettings {
     /// Jobs at the same time.
     pub parallel: u16,
-    /// For how long a claim holds. A job must end sooner.
+    /// For how long a claim holds without being renewed; the job of a node that died is run again
+    /// after it.
     pub lease: Duration,
     /// The longest sleep between two looks at the queue.
     pub poll: Duration,
@@ -104,26 +106,68 @@ impl Runner {
         }
     }
 
-    /// Runs until `stop`; jobs in hand are finished first.
-    pub async fn run(&self, stop: CancellationToken) {
+    /// Runs until `stop`; jobs in hand are finished first. A slow job holds up nobody but those that
+    /// are behind it in its order.
+    pub async fn run(self: &Arc<Self>, stop: CancellationToken) {
+        let mut in_hand = JoinSet::new();
         while !stop.is_cancelled() {
-            match self.step().await {
-                Ok(0) => {
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = self.wake.wait(Topic::Jobs, self.settings.poll) => {}
-                    }
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "jobs.step");
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = self.wake.wait(Topic::Jobs, self.settings.poll) => {}
-                    }
+            while in_hand.try_join_next().is_some() {}
+            let hands = usize::from(self.settings.parallel).saturating_sub(in_hand.len());
+            let claimed = self.claim_some(hands).await;
+            let idle = claimed.is_empty();
+            for job in claimed {
+                let runner = Arc::clone(self);
+                in_hand.spawn(async move { runner.run_held(&job).await });
+            }
+            if idle {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    Some(_) = in_hand.join_next(), if !in_hand.is_empty() => {}
+                    () = self.wake.wait(Topic::Jobs, self.settings.poll), if hands > 0 => {}
                 }
             }
         }
+        while in_hand.join_next().await.is_some() {}
+    }
+
+    async fn claim_some(&self, most: usize) -> Vec<ClaimedJob> {
+        let most = u16::try_from(most).unwrap_or(u16::MAX);
+        if most == 0 {
+            return Vec::new();
+        }
+        self.claim(most).await.unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "jobs.claim");
+            Vec::new()
+        })
+    }
+
+    /// Runs a job for as long as it takes, and holds its claim meanwhile.
+    async fn run_held(&self, job: &ClaimedJob) {
+        tokio::select! {
+            () = self.run_logged(job) => {}
+            () = self.hold(job) => {}
+        }
+    }
+
+    /// Renews a claim for ever.
+    async fn hold(&self, job: &ClaimedJob) {
+        let mut ticks = tokio::time::interval(self.settings.lease / 3);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // The first tick is at once.
+        ticks.tick().await;
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.renew(job).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "job.renew");
+            }
+        }
+    }
+
+    async fn renew(&self, job: &ClaimedJob) -> Result<(), StoreError> {
+        let until = self.clock.now() + self.settings.lease;
+        let work = self.store.begin().await?;
+        work.jobs().renew(job.id, job.fence, until).await?;
+        work.commit().await
     }
 
     /// Runs everything that is due now, until nothing is; returns how many jobs ran.
@@ -139,24 +183,28 @@ impl Runner {
     }
 
     async fn step(&self) -> Result<usize, StoreError> {
-        let claimed = self.claim().await?;
+        let claimed = self.claim(self.settings.parallel).await?;
         let count = claimed.len();
         stream::iter(claimed)
             .for_each_concurrent(usize::from(self.settings.parallel), |job| async move {
-                if let Err(error) = self.run_one(&job).await {
-                    // The lease runs out and the job is claimed again.
-                    tracing::warn!(
-                        job = job.name,
-                        error = &error as &dyn std::error::Error,
-                        "job.end"
-                    );
-                }
+                self.run_logged(&job).await;
             })
             .await;
         Ok(count)
     }
 
-    async fn claim(&self) -> Result<Vec<ClaimedJob>, StoreError> {
+    async fn run_logged(&self, job: &ClaimedJob) {
+        if let Err(error) = self.run_one(job).await {
+            // The lease runs out and the job is claimed again.
+            tracing::warn!(
+                job = job.name,
+                error = &error as &dyn std::error::Error,
+                "job.end"
+            );
+        }
+    }
+
+    async fn claim(&self, most: u16) -> Result<Vec<ClaimedJob>, StoreError> {
         let names: Vec<&str> = self.jobs.keys().copied().collect();
         let work = self.store.begin().await?;
         let claimed = work
@@ -166,7 +214,7 @@ impl Runner {
                 &names,
                 self.clock.now(),
                 self.settings.lease,
-                self.settings.parallel,
+                most,
             )
             .await?;
         if !claimed.is_empty() {

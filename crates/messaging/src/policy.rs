@@ -12,6 +12,9 @@ use crate::repo::after;
 
 /// Tries of one message before it fails.
 pub const MOST_ATTEMPTS: u32 = 12;
+/// The shortest wait between two tries, whatever the network asks for: a try that counts as none
+/// must not be repeated at once for ever.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait between two tries.
 const LONGEST_WAIT: Duration = Duration::from_mins(15);
 /// How long a device that is down is left alone before its next message tries it again.
@@ -66,7 +69,7 @@ pub fn failed(
             DeviceEffect::None
         }
         SendError::SlowDown { after: wait, .. } => {
-            let until = after(now, wait.unwrap_or(SLOW_DOWN));
+            let until = after(now, wait.unwrap_or(SLOW_DOWN).max(SHORTEST_WAIT));
             // A send that the network was too busy for was no try of the message.
             message.attempts = message.attempts.saturating_sub(1);
             try_again(message, Status::Held, until, now);
@@ -77,7 +80,8 @@ pub fn failed(
         }
         SendError::NewContactsBlocked { until, .. } => {
             message.attempts = message.attempts.saturating_sub(1);
-            try_again(message, Status::Held, *until, now);
+            let until = (*until).max(after(now, SHORTEST_WAIT));
+            try_again(message, Status::Held, until, now);
             DeviceEffect::None
         }
         SendError::DeviceDown { reason } => {

@@ -122,6 +122,17 @@ impl JobQueue for SeaJobs<'_> {
         Ok(done.rows_affected == 1)
     }
 
+    async fn renew(&mut self, job: JobId, fence: i64, until: Timestamp) -> Result<(), StoreError> {
+        Entity::update_many()
+            .col_expr(Column::ReadyAt, Expr::value(micros(until)))
+            .filter(Column::Id.eq(job.uuid()))
+            .filter(Column::Fence.eq(fence))
+            .exec(self.unit.tx())
+            .await
+            .map_err(store)?;
+        Ok(())
+    }
+
     async fn retry(
         &mut self,
         job: JobId,

@@ -3,7 +3,13 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "tests fail by panicking"
+)]
+#![expect(
+    clippy::default_trait_access,
+    clippy::too_many_lines,
+    reason = "tables of cases, and filters that filter nothing"
 )]
 
 mod faults;

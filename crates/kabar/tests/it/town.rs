@@ -30,7 +30,7 @@ use kabar_testkit::accounts::{grant, new_account, provider};
 /// The customer of most tests.
 pub(crate) const CUSTOMER: &str = "6281234567890";
 /// For how long a test waits for the sandbox.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// For how long a send may take: sends that hang take no longer.
 const TIMEOUT: Duration = Duration::from_secs(2);
 

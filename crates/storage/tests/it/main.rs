@@ -10,6 +10,7 @@ mod contracts;
 mod events;
 mod groups;
 mod jobs;
+mod lanes;
 mod migrations;
 mod once;
 mod secrets;
