@@ -10,6 +10,8 @@ use crate::platform::Platform;
 
 /// How often parked statuses are looked through.
 const PARKED: Duration = Duration::from_secs(5);
+/// How often what is kept for a time only is looked through.
+const PRUNE: Duration = Duration::from_hours(1);
 
 /// The background work of a platform. Dropping it stops the work without waiting.
 #[derive(Debug)]
@@ -40,6 +42,19 @@ impl Running {
                         error = &error as &dyn std::error::Error,
                         "intake.settle_parked"
                     );
+                }
+            }
+        });
+        let (intake, token) = (platform.message_intake().clone(), stop.clone());
+        tasks.spawn(async move {
+            let mut ticks = tokio::time::interval(PRUNE);
+            loop {
+                tokio::select! {
+                    () = token.cancelled() => return,
+                    _ = ticks.tick() => {}
+                }
+                if let Err(error) = intake.prune().await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "intake.prune");
                 }
             }
         });

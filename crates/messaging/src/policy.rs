@@ -186,7 +186,7 @@ pub fn next(
         if message.next_at > now {
             return Next::Wait;
         }
-        if !again {
+        if !again || message.attempts >= MOST_ATTEMPTS {
             // The chat goes on; the message stays uncertain, with its reason.
             message.queued = false;
             message.held_until = None;

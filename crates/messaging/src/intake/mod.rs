@@ -28,6 +28,10 @@ use crate::repo::{QuarantineRow, RawRow, RoadWork};
 use incoming::Arrival;
 pub(crate) use statuses::unpark;
 
+/// Days for which a retried request is recognised: [`kabar_core::Once::KEPT_HOURS`].
+const ONCE_DAYS: u32 = 1;
+/// Days for which raw bodies are kept: as long as Meta may deliver them again.
+const RAW_DAYS: u32 = 7;
 /// Tries of a unit of work that met another one.
 const TRIES: u32 = 5;
 /// The most characters of a raw item that are kept in quarantine; the whole body is kept beside.
@@ -75,6 +79,21 @@ impl MessageIntake {
         let applied = statuses::unpark(&*work, &known, self.clock.now()).await?;
         work.commit().await?;
         Ok(applied)
+    }
+
+    /// Removes what is kept for a time only: answers to retried requests, and raw bodies.
+    ///
+    /// # Errors
+    /// What storage says.
+    pub async fn prune(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let work = self.store.begin().await?;
+        let day = std::time::Duration::from_hours(24);
+        let once = work.once().forget(now - day * ONCE_DAYS).await?;
+        let raw = work.inbox(SCOPE).prune_raw(now - day * RAW_DAYS).await?;
+        work.commit().await?;
+        tracing::debug!(once, raw, "intake.prune");
+        Ok(())
     }
 
     async fn store(
