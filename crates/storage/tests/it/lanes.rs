@@ -34,7 +34,8 @@ struct Owner {
 impl Model {
     fn head(&self, lane: Lane) -> Option<&Message> {
         let queue = self.lines.get(&lane)?;
-        line.iter()
+        queue
+            .iter()
             .min_by_key(|message| (message.due_at, message.id))
     }
 
