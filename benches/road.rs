@@ -132,6 +132,11 @@ impl Bench {
         self.runtime.block_on(sent).expect("queued");
     }
 
+    fn drain(&self) {
+        let drained = self.runtime.block_on(self.platform.drain());
+        drained.expect("drained");
+    }
+
     /// A body with messages from people who never wrote before.
     fn body(&self, count: usize) -> String {
         let from = self.next.fetch_add(count as u64, Ordering::Relaxed);
@@ -165,12 +170,7 @@ fn dispatch(bencher: Bencher<'_, '_>, count: usize) {
     bencher
         .counter(ItemsCount::new(count))
         .with_inputs(|| bench.send(count))
-        .bench_local_values(|()| {
-            bench
-                .runtime
-                .block_on(bench.platform.drain())
-                .expect("drained")
-        });
+        .bench_local_values(|()| bench.drain());
 }
 
 /// One message out while so many others wait for tomorrow: claiming looks at no backlog.
@@ -191,12 +191,7 @@ fn dispatch_one_with_backlog(bencher: Bencher<'_, '_>, backlog: usize) {
     }
     bencher
         .with_inputs(|| bench.send(1))
-        .bench_local_values(|()| {
-            bench
-                .runtime
-                .block_on(bench.platform.drain())
-                .expect("drained")
-        });
+        .bench_local_values(|()| bench.drain());
 }
 
 /// Decoding and storing a webhook of so many messages from strangers.
