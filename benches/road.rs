@@ -2,10 +2,7 @@
 //!
 //! Read the figures as ratios within one run: a thousand messages in one call against one message a
 //! call, a short backlog against a long one.
-#![expect(
-    clippy::expect_used,
-    reason = "a bench that cannot be set up is no bench"
-)]
+#![expect(clippy::expect_used, reason = "a bench that cannot be set up is no bench")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,10 +38,7 @@ impl Channel for Void {
     }
 
     fn capabilities(&self, _: &DeviceLink) -> Capabilities {
-        Capabilities {
-            in_flight: 256,
-            ..Capabilities::text_only()
-        }
+        Capabilities { in_flight: 256, ..Capabilities::text_only() }
     }
 
     async fn prepare(&self, _: &DeviceLink, message: &Outgoing) -> Result<Prepared, SendError> {
@@ -86,31 +80,17 @@ impl Bench {
                 .expect("a platform");
             let me = Principal::system("bench");
             let all = me.grant_installation::<WriteAccounts>().expect("may");
-            let made = platform
-                .accounts()
-                .create(all, NewAccount::named("Bench"), None)
-                .await;
+            let made = platform.accounts().create(all, NewAccount::named("Bench"), None).await;
             let account = made.expect("an account").account.id;
             let write = me.grant::<WriteDevices>(Some(account)).expect("may");
             let new = Registration::new("Bench", ChannelKind::CLOUD_API, "1")
                 .under("2")
                 .with_credential("token".into());
-            let device = platform
-                .devices()
-                .register(&write, new, None)
-                .await
-                .expect("a device");
+            let device = platform.devices().register(&write, new, None).await.expect("a device");
             let grant = me.grant::<SendMessages>(Some(account)).expect("may");
             (platform, grant, device.device.id)
         });
-        Self {
-            runtime,
-            platform,
-            grant,
-            device,
-            next: AtomicU64::new(0),
-            _folder: folder,
-        }
+        Self { runtime, platform, grant, device, next: AtomicU64::new(0), _folder: folder }
     }
 
     fn messages(&self, count: usize) -> Vec<NewMessage> {
@@ -125,10 +105,7 @@ impl Bench {
 
     fn send(&self, count: usize) {
         let messages = self.messages(count);
-        let sent = self
-            .platform
-            .messages()
-            .send_many(&self.grant, messages, None);
+        let sent = self.platform.messages().send_many(&self.grant, messages, None);
         self.runtime.block_on(sent).expect("queued");
     }
 
@@ -158,9 +135,7 @@ impl Bench {
 #[divan::bench(args = [1, 10, 100, 1000], sample_count = 20)]
 fn send_many(bencher: Bencher<'_, '_>, count: usize) {
     let bench = Bench::new();
-    bencher
-        .counter(ItemsCount::new(count))
-        .bench_local(|| bench.send(count));
+    bencher.counter(ItemsCount::new(count)).bench_local(|| bench.send(count));
 }
 
 /// From the outbox through the channel to `sent`.
@@ -183,15 +158,10 @@ fn dispatch_one_with_backlog(bencher: Bencher<'_, '_>, backlog: usize) {
         for message in &mut messages {
             message.due_at = Some(tomorrow);
         }
-        let sent = bench
-            .platform
-            .messages()
-            .send_many(&bench.grant, messages, None);
+        let sent = bench.platform.messages().send_many(&bench.grant, messages, None);
         bench.runtime.block_on(sent).expect("queued");
     }
-    bencher
-        .with_inputs(|| bench.send(1))
-        .bench_local_values(|()| bench.drain());
+    bencher.with_inputs(|| bench.send(1)).bench_local_values(|()| bench.drain());
 }
 
 /// Decoding and storing a webhook of so many messages from strangers.
@@ -199,17 +169,11 @@ fn dispatch_one_with_backlog(bencher: Bencher<'_, '_>, backlog: usize) {
 fn accept(bencher: Bencher<'_, '_>, count: usize) {
     let bench = Bench::new();
     let intake = bench.platform.intake();
-    bencher
-        .counter(ItemsCount::new(count))
-        .with_inputs(|| bench.body(count))
-        .bench_local_values(|body| {
+    bencher.counter(ItemsCount::new(count)).with_inputs(|| bench.body(count)).bench_local_values(
+        |body| {
             let now = bench.platform.clock().now();
             let batch = webhook::decode(installation_app(), body.as_bytes(), now);
-            black_box(
-                bench
-                    .runtime
-                    .block_on(intake.accept(batch))
-                    .expect("stored"),
-            );
-        });
+            black_box(bench.runtime.block_on(intake.accept(batch)).expect("stored"));
+        },
+    );
 }

@@ -1,21 +1,10 @@
-//! A channel of one's own: implement three methods, hand it to the builder, and the outbox, retries,
-//! lanes and history work on it like on the others.
+//! A channel of one's own: implement it, hand it to the builder, and the outbox, retries, lanes and
+//! history work on it like on the others.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kabar::accounts::NewAccount;
-use kabar::channel::{
-    Accepted, Capabilities, Channel, ChannelKind, ChannelPorts, Content, DeviceLink, Outgoing,
-    Prepared, SendError,
-};
-use kabar::core::{
-    Principal,
-    permission::{ReadMessages, SendMessages, WriteAccounts, WriteDevices},
-};
-use kabar::devices::Registration;
-use kabar::messaging::{NewMessage, Status, To};
-use kabar::{KeyRing, Platform};
+use kabar::prelude::*;
 
 /// Prints instead of sending.
 struct Paper;
@@ -56,37 +45,17 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build()
         .await?;
     let me = Principal::system("my-program");
-    let new = NewAccount::named("Printers");
-    let account = platform
-        .accounts()
-        .create(me.grant_installation::<WriteAccounts>()?, new, None)
-        .await?
-        .account
-        .id;
+    let all = me.grant_installation::<permission::WriteAccounts>()?;
+    let made = platform.accounts().create(all, NewAccount::named("Printers"), None).await?;
+    let account = Some(made.account.id);
     let desk = Registration::new("Desk", ChannelKind::new("paper"), "desk-1");
-    let device = platform
-        .devices()
-        .register(&me.grant::<WriteDevices>(Some(account))?, desk, None)
-        .await?
-        .device
-        .id;
-    let note = NewMessage::new(
-        device,
-        To::Phone("+6281230000001".parse()?),
-        Content::text("On paper"),
-    );
-    let sent = platform
-        .messages()
-        .send_many(&me.grant::<SendMessages>(Some(account))?, vec![note], None)
-        .await?;
+    let made = platform.devices().register(&me.grant(account)?, desk, None).await?;
+    let to = To::Phone("+6281230000001".parse()?);
+    let note = NewMessage::new(made.device.id, to, Content::text("On paper"));
+    let sent = platform.messages().send_many(&me.grant(account)?, vec![note], None).await?;
     platform.drain().await?;
-    let message = platform
-        .messages()
-        .get(
-            &me.grant::<ReadMessages>(Some(account))?,
-            sent.messages.first().ok_or("nothing was queued")?.id,
-        )
-        .await?;
+    let note = sent.messages.first().ok_or("nothing was queued")?.id;
+    let message = platform.messages().get(&me.grant(account)?, note).await?;
     assert_eq!(message.status, Status::Sent);
     Ok(())
 }

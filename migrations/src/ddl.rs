@@ -8,12 +8,9 @@ use sea_orm_migration::sea_orm::DbBackend;
 pub(crate) async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
     let connection = manager.get_connection();
     let words = match connection.get_database_backend() {
-        DbBackend::Postgres => [
-            ("{id}", "uuid"),
-            ("{json}", "jsonb"),
-            ("{bytes}", "bytea"),
-            ("{serial}", "bigserial"),
-        ],
+        DbBackend::Postgres => {
+            [("{id}", "uuid"), ("{json}", "jsonb"), ("{bytes}", "bytea"), ("{serial}", "bigserial")]
+        }
         _ => [
             ("{id}", "uuid_text"),
             ("{json}", "jsonb_text"),
@@ -34,9 +31,7 @@ pub(crate) async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Res
 /// Drops tables, last made first.
 pub(crate) async fn drop(manager: &SchemaManager<'_>, tables: &[&str]) -> Result<(), DbErr> {
     for table in tables.iter().rev() {
-        manager
-            .drop_table(Table::drop().table(Alias::new(*table)).to_owned())
-            .await?;
+        manager.drop_table(Table::drop().table(Alias::new(*table)).to_owned()).await?;
     }
     Ok(())
 }

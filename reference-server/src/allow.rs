@@ -54,7 +54,5 @@ impl Methods {
 }
 
 fn parts(path: &str) -> Parts {
-    path.split('/')
-        .map(|part| (!part.starts_with('{')).then(|| part.to_owned()))
-        .collect()
+    path.split('/').map(|part| (!part.starts_with('{')).then(|| part.to_owned())).collect()
 }

@@ -50,10 +50,7 @@ pub fn app(
 ) -> impl Endpoint<Output = Response> + 'static {
     let mut route = Route::new()
         .nest("/api/v1", api::service(&platform))
-        .at(
-            "/api/v1/openapi.json",
-            get(poem::endpoint::make_sync(|_| openapi())),
-        )
+        .at("/api/v1/openapi.json", get(poem::endpoint::make_sync(|_| openapi())))
         .at("/webhooks/cloud-api/:app", webhooks::endpoint())
         .at("/healthz", get(health::healthz))
         .at("/readyz", get(health::readyz));
@@ -62,10 +59,7 @@ pub fn app(
         let show = poem::endpoint::make_sync(move |_| docs(page.clone()));
         route = route.at("/api/docs", get(show));
     }
-    let around = Arc::new(Around {
-        ids: SystemIds::default(),
-        methods: Methods::new(),
-    });
+    let around = Arc::new(Around { ids: SystemIds::default(), methods: Methods::new() });
     route
         .data(platform)
         .catch_all_error(async |error| Problem::from_http(&error).into_response())
@@ -76,9 +70,7 @@ pub fn app(
 }
 
 fn openapi() -> Response {
-    Response::builder()
-        .content_type("application/json")
-        .body(document::pretty())
+    Response::builder().content_type("application/json").body(document::pretty())
 }
 
 fn docs(page: String) -> Response {
@@ -138,8 +130,6 @@ fn secure(response: &mut Response, id: &str) {
         (header::CONTENT_SECURITY_POLICY, API_POLICY),
         (header::CACHE_CONTROL, "no-store"),
     ] {
-        headers
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
 }

@@ -61,15 +61,9 @@ fn bearer(request: &Request) -> Result<&str, Problem> {
         Problem::unauthorized("send an API key or a device token: `Authorization: Bearer kbr_…`")
     };
     let header = request.headers().get(header::AUTHORIZATION);
-    let text = header
-        .and_then(|value| value.to_str().ok())
-        .ok_or_else(missing)?;
+    let text = header.and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
     let (scheme, credential) = text.split_once(' ').ok_or_else(missing)?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        Ok(credential.trim())
-    } else {
-        Err(missing())
-    }
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(credential.trim()) } else { Err(missing()) }
 }
 
 fn named_account(request: &Request) -> Result<Option<AccountId>, Problem> {
@@ -110,10 +104,7 @@ impl<P> InAccount<P> {
 
 impl<P: Permit> Admission for InAccount<P> {
     fn admit(caller: Caller) -> Result<Self, Denied> {
-        Ok(Self {
-            grant: caller.principal.grant(caller.account)?,
-            principal: caller.principal,
-        })
+        Ok(Self { grant: caller.principal.grant(caller.account)?, principal: caller.principal })
     }
 }
 
@@ -127,10 +118,7 @@ pub struct OverAll<P> {
 
 impl<P: Permit> Admission for OverAll<P> {
     fn admit(caller: Caller) -> Result<Self, Denied> {
-        Ok(Self {
-            scope: caller.principal.grant_installation::<P>()?,
-            permission: PhantomData,
-        })
+        Ok(Self { scope: caller.principal.grant_installation::<P>()?, permission: PhantomData })
     }
 }
 
@@ -171,10 +159,7 @@ impl<P: Permit> Admission for Anywhere<P> {
         } else {
             Place::Account(caller.principal.grant(caller.account)?)
         };
-        Ok(Self {
-            place,
-            principal: caller.principal,
-        })
+        Ok(Self { place, principal: caller.principal })
     }
 }
 

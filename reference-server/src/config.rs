@@ -153,10 +153,7 @@ impl Default for DispatchConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self {
-            level: "info".to_owned(),
-            format: LogFormat::Text,
-        }
+        Self { level: "info".to_owned(), format: LogFormat::Text }
     }
 }
 
@@ -223,10 +220,6 @@ mod tests {
         let read: Result<Config, _> = Figment::from(Serialized::defaults(Config::default()))
             .merge(Toml::string("lissten = '0.0.0.0:80'"))
             .extract();
-        assert!(
-            read.expect_err("is unknown")
-                .to_string()
-                .contains("lissten")
-        );
+        assert!(read.expect_err("is unknown").to_string().contains("lissten"));
     }
 }

@@ -32,8 +32,6 @@ async fn ready(platform: &Platform) -> Result<(), Problem> {
     if missing.is_empty() {
         Ok(())
     } else {
-        Err(Problem::unavailable(
-            "the schema is not up to date; run `kabar migrate`",
-        ))
+        Err(Problem::unavailable("the schema is not up to date; run `kabar migrate`"))
     }
 }

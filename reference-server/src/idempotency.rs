@@ -55,12 +55,7 @@ impl OnceKey {
             Some(scope) => format!("{actor}@{}", scope.account()),
             None => actor.to_string(),
         };
-        self.0.map(|key| Once {
-            principal,
-            operation,
-            key,
-            body_hash,
-        })
+        self.0.map(|key| Once { principal, operation, key, body_hash })
     }
 }
 

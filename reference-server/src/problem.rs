@@ -105,11 +105,7 @@ pub struct Problem {
 
 impl Problem {
     fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self {
-            kind,
-            detail: detail.into(),
-            errors: Vec::new(),
-        }
+        Self { kind, detail: detail.into(), errors: Vec::new() }
     }
 
     fn field(kind: Kind, field: impl Into<String>, problem: impl Into<String>) -> Self {
@@ -162,18 +158,12 @@ impl Problem {
     /// A body over its limit.
     pub fn too_large(most: usize) -> Self {
         let most = most / 1024 / 1024;
-        Self::new(
-            Kind::TooLarge,
-            format!("a body has at most {most} MiB here"),
-        )
+        Self::new(Kind::TooLarge, format!("a body has at most {most} MiB here"))
     }
 
     /// A body of another media type.
     pub fn wrong_type(wanted: &str) -> Self {
-        Self::new(
-            Kind::UnsupportedMediaType,
-            format!("send the body as `{wanted}`"),
-        )
+        Self::new(Kind::UnsupportedMediaType, format!("send the body as `{wanted}`"))
     }
 
     /// Something that can be tried again soon.
@@ -184,10 +174,7 @@ impl Problem {
     /// A fault of ours: logged, not told.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "request.failed");
-        Self::new(
-            Kind::Internal,
-            "it was logged under the request's id; try again later",
-        )
+        Self::new(Kind::Internal, "it was logged under the request's id; try again later")
     }
 
     /// The status to answer with.
@@ -229,10 +216,9 @@ impl Problem {
         }
         match error.status() {
             StatusCode::NOT_FOUND => Self::not_found("no operation has this address"),
-            StatusCode::METHOD_NOT_ALLOWED => Self::new(
-                Kind::MethodNotAllowed,
-                "see the API documentation for the methods",
-            ),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                Self::new(Kind::MethodNotAllowed, "see the API documentation for the methods")
+            }
             StatusCode::PAYLOAD_TOO_LARGE => Self::new(Kind::TooLarge, "send less at once"),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                 Self::new(Kind::UnsupportedMediaType, error.to_string())
@@ -240,10 +226,7 @@ impl Problem {
             status if status.is_client_error() => Self::bad_request(error.to_string()),
             _ => {
                 tracing::error!(%error, "request.failed");
-                Self::new(
-                    Kind::Internal,
-                    "it was logged under the request's id; try again later",
-                )
+                Self::new(Kind::Internal, "it was logged under the request's id; try again later")
             }
         }
     }
@@ -310,12 +293,9 @@ impl ApiResponse for Problem {
         let mut statuses: Vec<StatusCode> = Kind::ALL.iter().map(|kind| kind.status()).collect();
         statuses.sort_unstable();
         statuses.dedup();
-        let responses = statuses
-            .into_iter()
-            .filter(|status| *status != StatusCode::METHOD_NOT_ALLOWED);
-        MetaResponses {
-            responses: responses.map(described).collect(),
-        }
+        let responses =
+            statuses.into_iter().filter(|status| *status != StatusCode::METHOD_NOT_ALLOWED);
+        MetaResponses { responses: responses.map(described).collect() }
     }
 
     fn register(registry: &mut Registry) {
@@ -512,10 +492,7 @@ impl From<SendError> for Problem {
                 Self::new(Kind::Refused, error.reason().to_string())
             }
             SendError::Retry { .. } | SendError::SlowDown { .. } | SendError::Uncertain { .. } => {
-                Self::unavailable(format!(
-                    "the network could not be asked: {}",
-                    error.reason()
-                ))
+                Self::unavailable(format!("the network could not be asked: {}", error.reason()))
             }
             error => Self::internal(&error),
         }
@@ -583,48 +560,28 @@ impl From<IntakeError> for Problem {
 }
 
 /// Fields of a message that stand beside its content.
-const BESIDE_CONTENT: &[&str] = &[
-    "device_id",
-    "to",
-    "reply_to",
-    "reference",
-    "due_at",
-    "expires_at",
-];
+const BESIDE_CONTENT: &[&str] =
+    &["device_id", "to", "reply_to", "reference", "due_at", "expires_at"];
 
 /// Where the API has a field that the domain calls by its place in the message.
 fn under_message(index: usize, error: FieldError) -> FieldError {
     let beside = BESIDE_CONTENT.contains(&error.field.as_str());
     let middle = if beside { "" } else { "content." };
-    FieldError::new(
-        format!("messages[{index}].{middle}{}", error.field),
-        error.problem,
-    )
+    FieldError::new(format!("messages[{index}].{middle}{}", error.field), error.problem)
 }
 
 /// Values that cannot be taken; when all of them name what is not there, nothing is there.
 fn invalid_fields(fields: impl IntoIterator<Item = FieldError>) -> Problem {
     let errors: Vec<FieldProblem> = fields
         .into_iter()
-        .map(|error| FieldProblem {
-            field: error.field,
-            problem: error.problem,
-        })
+        .map(|error| FieldProblem { field: error.field, problem: error.problem })
         .collect();
     let absent = |error: &FieldProblem| error.problem.starts_with("no such ");
-    let kind = if errors.iter().any(absent) {
-        Kind::NotFound
-    } else {
-        Kind::Invalid
-    };
+    let kind = if errors.iter().any(absent) { Kind::NotFound } else { Kind::Invalid };
     let words: Vec<String> = errors
         .iter()
         .take(5)
         .map(|error| format!("`{}`: {}", error.field, error.problem))
         .collect();
-    Problem {
-        kind,
-        detail: words.join("; "),
-        errors,
-    }
+    Problem { kind, detail: words.join("; "), errors }
 }

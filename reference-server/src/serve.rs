@@ -65,21 +65,12 @@ impl Serving {
         let stop = CancellationToken::new();
         let patience = Duration::from_secs(config.shutdown_seconds);
         let told = stop.clone().cancelled_owned();
-        let http = tokio::spawn(
-            Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(
-                app,
-                told,
-                Some(patience),
-            ),
-        );
-        Ok(Self {
-            platform,
-            running,
-            address,
-            stop,
-            http,
-            patience,
-        })
+        let http = tokio::spawn(Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(
+            app,
+            told,
+            Some(patience),
+        ));
+        Ok(Self { platform, running, address, stop, http, patience })
     }
 
     /// Where it listens.
@@ -91,10 +82,7 @@ impl Serving {
     pub(crate) async fn stop(self) -> Result<(), Box<dyn Error>> {
         self.stop.cancel();
         self.http.await??;
-        if tokio::time::timeout(self.patience, self.running.stop())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(self.patience, self.running.stop()).await.is_err() {
             // What is claimed is taken over at the next start; what is being sent becomes uncertain.
             tracing::warn!("server.stop: what was in flight did not end in time");
         }
@@ -149,16 +137,9 @@ pub(crate) async fn open_database(
 }
 
 fn lock(path: &std::path::Path) -> Result<File, Box<dyn Error>> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)?;
+    let file = File::options().create(true).truncate(false).write(true).open(path)?;
     file.try_lock().map_err(|error| {
-        format!(
-            "another kabar uses this database: {} is locked ({error})",
-            path.display()
-        )
+        format!("another kabar uses this database: {} is locked ({error})", path.display())
     })?;
     Ok(file)
 }
@@ -166,29 +147,19 @@ fn lock(path: &std::path::Path) -> Result<File, Box<dyn Error>> {
 /// Brings the installation in line with its configuration.
 pub(crate) async fn configure(platform: &Platform, config: &Config) -> Result<(), Box<dyn Error>> {
     if let Some(app) = &config.meta_app {
-        platform
-            .meta_apps()
-            .ensure_installation_app(&app.app_secret, &app.verify_token)
-            .await?;
+        platform.meta_apps().ensure_installation_app(&app.app_secret, &app.verify_token).await?;
     }
     Ok(())
 }
 
 /// Makes the first administrator, and prints what is shown only once.
 async fn first_start(platform: &Platform, config: &Config) -> Result<(), Box<dyn Error>> {
-    if let Some(access) = platform
-        .accounts()
-        .ensure_provider(&config.admin_email)
-        .await?
-    {
+    if let Some(access) = platform.accounts().ensure_provider(&config.admin_email).await? {
         println!(
             "This is the first start. The provider's administrator is {}.",
             config.admin_email
         );
-        println!(
-            "Its API key, shown this once: {}",
-            access.secret.expose_secret()
-        );
+        println!("Its API key, shown this once: {}", access.secret.expose_secret());
     }
     Ok(())
 }

@@ -47,9 +47,7 @@ async fn handshake(
     let query = request.uri().query().unwrap_or_default();
     let challenge = verify_handshake_query(query, &app.verify_token)
         .map_err(|error| Problem::forbidden(error.to_string()))?;
-    Ok(Response::builder()
-        .content_type("text/plain; charset=utf-8")
-        .body(challenge))
+    Ok(Response::builder().content_type("text/plain; charset=utf-8").body(challenge))
 }
 
 #[handler]
@@ -65,11 +63,7 @@ async fn receive(
         .map_err(|error| Problem::unauthorized(error.to_string()))?;
     let mut batch = decode(app.id, &bytes, platform.clock().now());
     batch.within = app.account;
-    let report = platform
-        .intake()
-        .accept(batch)
-        .await
-        .map_err(Problem::from)?;
+    let report = platform.intake().accept(batch).await.map_err(Problem::from)?;
     tracing::debug!(?report, "webhook.stored");
     Ok("")
 }

@@ -39,12 +39,7 @@ pub struct NewAccount {
 impl NewAccount {
     /// An account without an owner, in UTC.
     pub fn named(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            time_zone: None,
-            country: None,
-            owner: None,
-        }
+        Self { name: name.into(), time_zone: None, country: None, owner: None }
     }
 }
 

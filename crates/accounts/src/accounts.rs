@@ -130,10 +130,7 @@ impl Accounts {
             }
         };
         if let Some(once) = once {
-            let made = Made {
-                account: account.id,
-                owner: owner.as_ref().map(|owner| owner.id),
-            };
+            let made = Made { account: account.id, owner: owner.as_ref().map(|owner| owner.id) };
             once.remember(&*work, &made, now).await?;
         }
         work.commit().await?;
@@ -183,10 +180,7 @@ impl Accounts {
         id: AccountId,
         patch: AccountPatch,
     ) -> Result<Account, AccountError> {
-        self.edit(scope.within(id), "account.update", |account| {
-            apply(account, &patch)
-        })
-        .await
+        self.edit(scope.within(id), "account.update", |account| apply(account, &patch)).await
     }
 
     /// Changes name, time zone or country of one's own account.
@@ -198,10 +192,7 @@ impl Accounts {
         grant: &Grant<WriteSettings>,
         patch: AccountPatch,
     ) -> Result<Account, AccountError> {
-        self.edit(grant.scope(), "account.update", |account| {
-            apply(account, &patch)
-        })
-        .await
+        self.edit(grant.scope(), "account.update", |account| apply(account, &patch)).await
     }
 
     /// Switches an account on or off. The credentials of an account that is off stop working at
@@ -215,11 +206,7 @@ impl Accounts {
         id: AccountId,
         active: bool,
     ) -> Result<Account, AccountError> {
-        let action = if active {
-            "account.activate"
-        } else {
-            "account.deactivate"
-        };
+        let action = if active { "account.activate" } else { "account.deactivate" };
         self.edit(scope.within(id), action, |account| {
             account.active = active;
             Ok(())
@@ -307,8 +294,5 @@ async fn replayed(
         Some(owner) => work.users(tenant.into()).get(owner).await?,
         None => None,
     };
-    Ok(CreatedAccount {
-        account: account.ok_or(AccountError::NotFound)?,
-        owner,
-    })
+    Ok(CreatedAccount { account: account.ok_or(AccountError::NotFound)?, owner })
 }

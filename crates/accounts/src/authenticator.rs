@@ -45,11 +45,7 @@ impl std::fmt::Debug for KeyAuthenticator {
 impl KeyAuthenticator {
     /// An authenticator of the keys in a store. Needs a tokio runtime when it is used.
     pub fn new(store: Arc<dyn Store<dyn AccountsWork>>, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            store,
-            clock,
-            uses: Uses::default(),
-        }
+        Self { store, clock, uses: Uses::default() }
     }
 
     /// The principal behind the text of a key (`kbr_…`).
@@ -95,10 +91,7 @@ impl Default for Uses {
         let tasks = TaskTracker::new();
         // A closed tracker still takes tasks; it only lets `wait` return.
         tasks.close();
-        Self {
-            tasks,
-            noting: Arc::default(),
-        }
+        Self { tasks, noting: Arc::default() }
     }
 }
 

@@ -21,10 +21,7 @@ pub struct Invalid {
 impl Invalid {
     /// A field and what is wrong with it.
     pub fn new(field: &'static str, problem: impl Into<String>) -> Self {
-        Self {
-            field,
-            problem: problem.into(),
-        }
+        Self { field, problem: problem.into() }
     }
 }
 
@@ -39,10 +36,9 @@ pub fn name(field: &'static str, text: &str) -> Result<String, Invalid> {
     }
     match text.chars().count() {
         0 => Err(Invalid::new(field, "must not be empty")),
-        count if count > NAME_MOST => Err(Invalid::new(
-            field,
-            format!("must have at most {NAME_MOST} characters"),
-        )),
+        count if count > NAME_MOST => {
+            Err(Invalid::new(field, format!("must have at most {NAME_MOST} characters")))
+        }
         _ => Ok(text.to_owned()),
     }
 }
@@ -75,8 +71,7 @@ pub fn email(text: &str) -> Result<String, Invalid> {
 /// # Errors
 /// [`Invalid`] with the field `time_zone`.
 pub fn time_zone(text: &str) -> Result<Tz, Invalid> {
-    text.parse()
-        .map_err(|_| Invalid::new("time_zone", "must be an IANA name, like Asia/Jakarta"))
+    text.parse().map_err(|_| Invalid::new("time_zone", "must be an IANA name, like Asia/Jakarta"))
 }
 
 /// A country by the two letters of ISO 3166, in upper case; one whose numbers can be read.
@@ -93,10 +88,7 @@ pub fn country(text: &str) -> Result<String, Invalid> {
     if code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase()) && known() {
         Ok(code)
     } else {
-        Err(Invalid::new(
-            "country",
-            "must be the two letters of ISO 3166, like ID",
-        ))
+        Err(Invalid::new("country", "must be the two letters of ISO 3166, like ID"))
     }
 }
 
@@ -118,9 +110,7 @@ mod tests {
         assert_eq!(email(" Ayu@Example.COM"), Ok("ayu@example.com".to_owned()));
         assert!(email("root@localhost").is_ok());
         let long = format!("{}@example.com", "a".repeat(EMAIL_MOST));
-        for text in [
-            "", "a", "@b", "a@", "a b@c", "a@b@c.d", "a@b..c", "a@.b", "a\0@b", &long,
-        ] {
+        for text in ["", "a", "@b", "a@", "a b@c", "a@b@c.d", "a@b..c", "a@.b", "a\0@b", &long] {
             assert!(email(text).is_err(), "{text:?}");
         }
     }

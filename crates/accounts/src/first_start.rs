@@ -89,10 +89,6 @@ impl Accounts {
         };
         let (key, minted) = keys::draft(&*self.ids, realm, key, now)?;
         keys::insert(work, &*self.ids, realm, &key, &minted.hash).await?;
-        Ok(FirstAccess {
-            user,
-            key,
-            secret: minted.secret,
-        })
+        Ok(FirstAccess { user, key, secret: minted.secret })
     }
 }

@@ -35,11 +35,7 @@ where
     W: AuditWork + EventsWork + ?Sized,
 {
     if let Some(account) = change.account {
-        let event = NewEvent {
-            account,
-            at: change.at,
-            fact: change.fact,
-        };
+        let event = NewEvent { account, at: change.at, fact: change.fact };
         work.events().append(&[event]).await?;
     }
     let entry = AuditEntry {

@@ -187,10 +187,7 @@ impl Keys {
             once.remember(&*work, &key.id, now).await?;
         }
         work.commit().await?;
-        Ok(CreatedKey {
-            key,
-            secret: Some(minted.secret),
-        })
+        Ok(CreatedKey { key, secret: Some(minted.secret) })
     }
 
     async fn get_in(&self, realm: Realm, id: ApiKeyId) -> Result<ApiKey, KeyError> {
@@ -267,10 +264,7 @@ fn permissions(
     wanted: BTreeSet<Permission>,
 ) -> Result<BTreeSet<Permission>, Invalid> {
     if wanted.is_empty() {
-        return Err(Invalid::new(
-            "permissions",
-            "must name at least one permission",
-        ));
+        return Err(Invalid::new("permissions", "must name at least one permission"));
     }
     match wanted.iter().find(|p| !realm.strongest_role().allows(**p)) {
         Some(foreign) => Err(Invalid::new(

@@ -50,12 +50,7 @@ impl AnswerJob {
         clock: Arc<dyn Clock>,
         wake: Arc<dyn Wake>,
     ) -> Self {
-        Self {
-            store,
-            messages,
-            clock,
-            wake,
-        }
+        Self { store, messages, clock, wake }
     }
 
     async fn answer(
@@ -69,10 +64,7 @@ impl AnswerJob {
         let Some(message) = message.filter(|message| message.direction == Direction::In) else {
             return Ok(());
         };
-        let device = work
-            .device_registry(SCOPE)
-            .by_ids(&[message.device])
-            .await?;
+        let device = work.device_registry(SCOPE).by_ids(&[message.device]).await?;
         let Some(device) = device.into_iter().next().filter(|d| d.settings.autoreply) else {
             return Ok(());
         };
@@ -100,18 +92,9 @@ impl AnswerJob {
             return Err(JobError::ClaimLost);
         }
         if let Ok(answer_id) = answer {
-            let fact = Fact::AutoAnswered {
-                message_id: message.id,
-                answer_id,
-                rule_id: decision.rule,
-            };
-            work.events()
-                .append(&[NewEvent {
-                    account: message.account,
-                    at: now,
-                    fact,
-                }])
-                .await?;
+            let fact =
+                Fact::AutoAnswered { message_id: message.id, answer_id, rule_id: decision.rule };
+            work.events().append(&[NewEvent { account: message.account, at: now, fact }]).await?;
         }
         Ok(())
     }
@@ -128,25 +111,16 @@ impl AnswerJob {
         let past = Past::load(work, scope, message, device, &rules, now).await?;
         if past.within(HOUR, now) >= device.settings.answers_per_contact_hour as usize {
             let trace = json!({ "silent": "the contact got as many answers as the device allows in an hour" });
-            return Ok(Decision {
-                rule: None,
-                reply: None,
-                trace,
-            });
+            return Ok(Decision { rule: None, reply: None, trace });
         }
         let words = message.body.words().unwrap_or_default();
         let mut limited = Vec::new();
-        let compiled = rules
-            .iter()
-            .map(|rule| as_rule(rule, rule.priority, &rule.matching));
+        let compiled = rules.iter().map(|rule| as_rule(rule, rule.priority, &rule.matching));
         let set =
             RuleSet::compile(compiled).map_err(|error| JobError::Hopeless(error.to_string()))?;
         for matched in set.matches(words) {
             let rule: &Rule = matched.key;
-            if rule
-                .limitation
-                .is_some_and(|limit| past.is_full(rule.id, limit, now))
-            {
+            if rule.limitation.is_some_and(|limit| past.is_full(rule.id, limit, now)) {
                 limited.push(rule.id);
                 continue;
             }
@@ -163,11 +137,7 @@ impl AnswerJob {
                 quote: *quote,
                 rule: Some(rule.id),
             };
-            return Ok(Decision {
-                rule: Some(rule.id),
-                reply: Some(reply),
-                trace,
-            });
+            return Ok(Decision { rule: Some(rule.id), reply: Some(reply), trace });
         }
         Ok(default_reply(device, &past, &limited, now))
     }
@@ -183,9 +153,7 @@ impl AnswerJob {
     ) -> Result<Result<MessageId, String>, JobError> {
         let mut variables = reply.variables;
         if let Some(words) = message.body.words() {
-            variables
-                .entry("message".to_owned())
-                .or_insert_with(|| words.to_owned());
+            variables.entry("message".to_owned()).or_insert_with(|| words.to_owned());
         }
         if let Some(sender) = sender(work, scope, message).await? {
             variables.entry("sender".to_owned()).or_insert(sender);
@@ -201,17 +169,11 @@ impl AnswerJob {
             ..NewMessage::new(message.device, To::Contact(message.contact), reply.content)
         };
         match self.messages.send_within(work, scope, &[new]).await {
-            Ok(queued) => Ok(queued
-                .first()
-                .map(|m| m.id)
-                .ok_or_else(|| "not queued".to_owned())),
+            Ok(queued) => Ok(queued.first().map(|m| m.id).ok_or_else(|| "not queued".to_owned())),
             Err(MessageError::Store(error)) => Err(error.into()),
             Err(MessageError::Invalid(problems)) => {
                 let fields = problems.into_iter().flat_map(|problem| problem.fields);
-                Ok(Err(fields
-                    .map(|field| field.to_string())
-                    .collect::<Vec<_>>()
-                    .join("; ")))
+                Ok(Err(fields.map(|field| field.to_string()).collect::<Vec<_>>().join("; ")))
             }
             Err(error) => Ok(Err(error.to_string())),
         }
@@ -263,12 +225,7 @@ async fn sender(
     scope: Scope,
     message: &Message,
 ) -> Result<Option<String>, StoreError> {
-    let contact = work
-        .contacts(scope)
-        .by_ids(&[message.contact])
-        .await?
-        .into_iter()
-        .next();
+    let contact = work.contacts(scope).by_ids(&[message.contact]).await?.into_iter().next();
     let kind = kabar_contacts::IdentityKind::Phone;
     Ok(contact.and_then(|contact| contact.identity(kind).map(str::to_owned)))
 }
@@ -286,20 +243,13 @@ impl Past {
         rules: &[Rule],
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let limits = rules
-            .iter()
-            .filter_map(|rule| rule.limitation)
-            .map(|limit| limit.seconds);
+        let limits = rules.iter().filter_map(|rule| rule.limitation).map(|limit| limit.seconds);
         let longest = limits
             .chain([device.settings.default_reply_every_seconds, 3_600])
             .max()
             .unwrap_or_default();
         let since = now - Duration::from_secs(u64::from(longest));
-        Ok(Self(
-            work.rules(scope)
-                .answers_since(message.contact, since)
-                .await?,
-        ))
+        Ok(Self(work.rules(scope).answers_since(message.contact, since).await?))
     }
 
     fn within(&self, time: Duration, now: Timestamp) -> usize {
@@ -307,18 +257,12 @@ impl Past {
     }
 
     fn by_default_within(&self, time: Duration, now: Timestamp) -> bool {
-        self.0
-            .iter()
-            .any(|(rule, at)| rule.is_none() && *at + time > now)
+        self.0.iter().any(|(rule, at)| rule.is_none() && *at + time > now)
     }
 
     fn is_full(&self, rule: RuleId, limit: Limitation, now: Timestamp) -> bool {
         let time = Duration::from_secs(u64::from(limit.seconds));
-        let given = self
-            .0
-            .iter()
-            .filter(|(by, at)| *by == Some(rule) && *at + time > now)
-            .count();
+        let given = self.0.iter().filter(|(by, at)| *by == Some(rule) && *at + time > now).count();
         given >= limit.times as usize
     }
 }
@@ -333,17 +277,10 @@ impl Job for AnswerJob {
         let hopeless = |error: &dyn std::fmt::Display| JobError::Hopeless(error.to_string());
         let payload: AnswerPayload =
             serde_json::from_value(job.payload.clone()).map_err(|error| hopeless(&error))?;
-        let account = job
-            .account
-            .ok_or_else(|| hopeless(&"the job has no account"))?;
+        let account = job.account.ok_or_else(|| hopeless(&"the job has no account"))?;
         let scope = SCOPE.within(account);
         let work = self.store.begin().await?;
-        if work
-            .rules(scope)
-            .answer_to(payload.message_id)
-            .await?
-            .is_some()
-        {
+        if work.rules(scope).answer_to(payload.message_id).await?.is_some() {
             // Done by an earlier run of the same job.
             return Ok(JobEnd::Done);
         }

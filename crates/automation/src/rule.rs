@@ -50,10 +50,7 @@ pub enum Response {
 impl Response {
     /// A text that quotes nothing.
     pub fn text(body: impl Into<String>) -> Self {
-        Self::Message {
-            content: Content::text(body),
-            quote: false,
-        }
+        Self::Message { content: Content::text(body), quote: false }
     }
 }
 

@@ -57,12 +57,7 @@ impl Rules {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
     ) -> Self {
-        Self {
-            store,
-            channels,
-            clock,
-            ids,
-        }
+        Self { store, channels, clock, ids }
     }
 
     /// Makes a rule.
@@ -113,10 +108,7 @@ impl Rules {
     /// [`RuleError::NotFound`].
     pub async fn get(&self, grant: &Grant<ReadRules>, id: RuleId) -> Result<Rule, RuleError> {
         let work = self.store.read().await?;
-        work.rules(grant.scope())
-            .get(id)
-            .await?
-            .ok_or(RuleError::NotFound)
+        work.rules(grant.scope()).get(id).await?.ok_or(RuleError::NotFound)
     }
 
     /// The tenant's rules, newest first.
@@ -145,11 +137,7 @@ impl Rules {
     ) -> Result<Rule, RuleError> {
         let scope = grant.scope();
         let work = self.store.begin().await?;
-        let mut rule = work
-            .rules(scope)
-            .get(id)
-            .await?
-            .ok_or(RuleError::NotFound)?;
+        let mut rule = work.rules(scope).get(id).await?.ok_or(RuleError::NotFound)?;
         apply(&mut rule, patch);
         rule.updated_at = self.clock.now();
         let device = work.devices(scope).get(rule.device).await?;
@@ -167,11 +155,7 @@ impl Rules {
     pub async fn remove(&self, grant: &Grant<WriteRules>, id: RuleId) -> Result<(), RuleError> {
         let scope = grant.scope();
         let work = self.store.begin().await?;
-        let rule = work
-            .rules(scope)
-            .get(id)
-            .await?
-            .ok_or(RuleError::NotFound)?;
+        let rule = work.rules(scope).get(id).await?.ok_or(RuleError::NotFound)?;
         work.rules(scope).remove(id).await?;
         self.record(&*work, scope, &rule, "rule.remove").await?;
         Ok(work.commit().await?)
@@ -206,11 +190,7 @@ impl Rules {
             problems.push(FieldError::new("limitation", problem));
         }
         problems.extend(self.response_problems(content, &device));
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(RuleError::Invalid(problems))
-        }
+        if problems.is_empty() { Ok(()) } else { Err(RuleError::Invalid(problems)) }
     }
 
     fn response_problems(&self, content: &Content, device: &Device) -> Vec<FieldError> {
@@ -261,14 +241,7 @@ pub(crate) fn as_rule<K>(key: K, priority: i32, matching: &Matching) -> kabar_ru
 }
 
 fn apply(rule: &mut Rule, patch: RulePatch) {
-    let RulePatch {
-        name,
-        active,
-        priority,
-        matching,
-        response,
-        limitation,
-    } = patch;
+    let RulePatch { name, active, priority, matching, response, limitation } = patch;
     if let Some(name) = name {
         rule.name = name;
     }

@@ -165,13 +165,7 @@ pub struct ChannelPorts {
 impl ChannelPorts {
     /// A channel that can only send.
     pub fn new(channel: Arc<dyn Channel>) -> Self {
-        Self {
-            channel,
-            read_receipts: None,
-            incoming_media: None,
-            templates: None,
-            check: None,
-        }
+        Self { channel, read_receipts: None, incoming_media: None, templates: None, check: None }
     }
 
     /// It can mark messages read.
@@ -230,9 +224,7 @@ impl ChannelPorts {
 
 impl fmt::Debug for ChannelPorts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ChannelPorts")
-            .field(&self.channel.kind())
-            .finish()
+        f.debug_tuple("ChannelPorts").field(&self.channel.kind()).finish()
     }
 }
 
@@ -261,13 +253,12 @@ impl Channels {
     /// # Errors
     /// [`SendError::DeviceDown`] when this installation has no such channel.
     pub fn of(&self, device: &DeviceLink) -> Result<&ChannelPorts, SendError> {
-        self.get(&device.channel)
-            .ok_or_else(|| SendError::DeviceDown {
-                reason: Reason::new(
-                    "no_channel",
-                    format!("this installation has no channel `{}`", device.channel),
-                ),
-            })
+        self.get(&device.channel).ok_or_else(|| SendError::DeviceDown {
+            reason: Reason::new(
+                "no_channel",
+                format!("this installation has no channel `{}`", device.channel),
+            ),
+        })
     }
 
     /// The kinds that are there.

@@ -21,10 +21,7 @@ pub struct FieldError {
 impl FieldError {
     /// A field and its problem.
     pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            problem: problem.into(),
-        }
+        Self { field: field.into(), problem: problem.into() }
     }
 }
 
@@ -58,12 +55,7 @@ pub struct Media {
 impl Media {
     /// A file without caption or name.
     pub const fn new(media: MediaRef) -> Self {
-        Self {
-            media,
-            caption: None,
-            filename: None,
-            voice: false,
-        }
+        Self { media, caption: None, filename: None, voice: false }
     }
 }
 
@@ -272,10 +264,7 @@ pub enum Content {
 impl Content {
     /// Plain words without preview.
     pub fn text(body: impl Into<String>) -> Self {
-        Self::Text {
-            body: body.into(),
-            preview_url: false,
-        }
+        Self::Text { body: body.into(), preview_url: false }
     }
 
     /// Which kind of content this is.
@@ -312,10 +301,7 @@ impl Content {
     /// The stored file that is to be sent, if there is one.
     pub const fn stored(&self) -> Option<MediaId> {
         match self.media() {
-            Some(Media {
-                media: MediaRef::Stored(id),
-                ..
-            }) => Some(*id),
+            Some(Media { media: MediaRef::Stored(id), .. }) => Some(*id),
             _ => None,
         }
     }

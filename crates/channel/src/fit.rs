@@ -84,11 +84,7 @@ pub fn fit(
     let kind = content.kind();
     let native = native_problems(&content, device);
     if native.is_empty() {
-        return Ok(Fit {
-            content,
-            downgraded_from: None,
-            choices,
-        });
+        return Ok(Fit { content, downgraded_from: None, choices });
     }
     let downgrade = match fallback {
         Fallback::Downgrade => numbered_text(&content),
@@ -100,11 +96,7 @@ pub fn fit(
     let text = Content::text(body);
     let still = native_problems(&text, device);
     if still.is_empty() {
-        Ok(Fit {
-            content: text,
-            downgraded_from: Some(kind),
-            choices,
-        })
+        Ok(Fit { content: text, downgraded_from: Some(kind), choices })
     } else {
         Err(still)
     }
@@ -116,10 +108,7 @@ fn native_problems(content: &Content, device: &Capabilities) -> Vec<FieldError> 
     if device.carries(content.kind()) {
         problems.limits(content, &device.limits);
     } else {
-        problems.add(
-            "type",
-            format!("this device's channel cannot carry `{}`", content.kind()),
-        );
+        problems.add("type", format!("this device's channel cannot carry `{}`", content.kind()));
     }
     problems.0
 }
@@ -134,24 +123,15 @@ fn choices(content: &Content) -> Vec<Choice> {
                 _ => None,
             })
             .collect(),
-        Content::List(list) => list
-            .rows()
-            .map(|row| (row.id.as_str(), row.title.as_str()))
-            .collect(),
-        Content::Poll(poll) => poll
-            .options
-            .iter()
-            .map(|o| (o.as_str(), o.as_str()))
-            .collect(),
+        Content::List(list) => {
+            list.rows().map(|row| (row.id.as_str(), row.title.as_str())).collect()
+        }
+        Content::Poll(poll) => poll.options.iter().map(|o| (o.as_str(), o.as_str())).collect(),
         _ => Vec::new(),
     };
     (1..)
         .zip(pairs)
-        .map(|(number, (id, title))| Choice {
-            number,
-            id: id.to_owned(),
-            title: title.to_owned(),
-        })
+        .map(|(number, (id, title))| Choice { number, id: id.to_owned(), title: title.to_owned() })
         .collect()
 }
 
@@ -166,12 +146,7 @@ fn numbered_text(content: &Content) -> Option<String> {
 }
 
 fn framed(header: Option<&str>, body: &str, lines: &str, footer: Option<&str>) -> String {
-    let parts = [
-        header.unwrap_or_default(),
-        body,
-        lines.trim_end(),
-        footer.unwrap_or_default(),
-    ];
+    let parts = [header.unwrap_or_default(), body, lines.trim_end(), footer.unwrap_or_default()];
     let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join("\n\n")
 }
@@ -190,12 +165,7 @@ fn buttons_text(buttons: &Buttons) -> String {
             Button::Call { title, phone } => writeln!(lines, "{title}: {phone}"),
         };
     }
-    framed(
-        buttons.header.as_deref(),
-        &buttons.body,
-        &lines,
-        buttons.footer.as_deref(),
-    )
+    framed(buttons.header.as_deref(), &buttons.body, &lines, buttons.footer.as_deref())
 }
 
 fn list_text(list: &List) -> String {
@@ -213,12 +183,7 @@ fn list_text(list: &List) -> String {
             };
         }
     }
-    framed(
-        list.header.as_deref(),
-        &list.body,
-        &lines,
-        list.footer.as_deref(),
-    )
+    framed(list.header.as_deref(), &list.body, &lines, list.footer.as_deref())
 }
 
 fn poll_text(poll: &Poll) -> String {
@@ -240,11 +205,7 @@ impl Problems {
     }
 
     fn done(self) -> Result<(), Vec<FieldError>> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(self.0)
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(self.0) }
     }
 
     fn filled(&mut self, field: &str, text: &str) {
@@ -256,10 +217,7 @@ impl Problems {
     fn at_most(&mut self, field: &str, text: &str, most: usize) {
         let length = text.chars().count();
         if length > most {
-            self.add(
-                field,
-                format!("has {length} characters; {most} are allowed"),
-            );
+            self.add(field, format!("has {length} characters; {most} are allowed"));
         }
     }
 
@@ -273,10 +231,7 @@ impl Problems {
         let mut seen = std::collections::BTreeSet::new();
         for text in texts {
             if !seen.insert(text) {
-                self.add(
-                    field,
-                    format!("`{text}` appears twice; each must be different"),
-                );
+                self.add(field, format!("`{text}` appears twice; each must be different"));
             }
         }
     }
@@ -379,10 +334,7 @@ impl Problems {
         }
         self.unique("sections.rows.id", list.rows().map(|row| row.id.as_str()));
         if list.sections.len() > 1 && list.sections.iter().any(|s| s.title.is_none()) {
-            self.add(
-                "sections.title",
-                "every section needs a title when there are several",
-            );
+            self.add("sections.title", "every section needs a title when there are several");
         }
     }
 
@@ -391,11 +343,7 @@ impl Problems {
         match content {
             Content::Text { body, .. } => self.at_most("body", body, limits.text),
             Content::Location(place) => {
-                self.at_most(
-                    "name",
-                    place.name.as_deref().unwrap_or(""),
-                    limits.location_text,
-                );
+                self.at_most("name", place.name.as_deref().unwrap_or(""), limits.location_text);
                 let address = place.address.as_deref().unwrap_or("");
                 self.at_most("address", address, limits.location_text);
             }
@@ -403,11 +351,7 @@ impl Problems {
             Content::Buttons(buttons) => self.button_limits(buttons, limits),
             Content::List(list) => self.list_limits(list, limits),
             _ => {
-                if let Some(Media {
-                    caption: Some(caption),
-                    ..
-                }) = content.media()
-                {
+                if let Some(Media { caption: Some(caption), .. }) = content.media() {
                     self.at_most("caption", caption, limits.caption);
                 }
             }
@@ -415,17 +359,9 @@ impl Problems {
     }
 
     fn button_limits(&mut self, buttons: &Buttons, limits: &Limits) {
-        self.at_most(
-            "header",
-            buttons.header.as_deref().unwrap_or(""),
-            limits.header,
-        );
+        self.at_most("header", buttons.header.as_deref().unwrap_or(""), limits.header);
         self.at_most("body", &buttons.body, limits.buttons_body);
-        self.at_most(
-            "footer",
-            buttons.footer.as_deref().unwrap_or(""),
-            limits.header,
-        );
+        self.at_most("footer", buttons.footer.as_deref().unwrap_or(""), limits.header);
         let (mut replies, mut urls, mut calls) = (0, 0, 0);
         for (index, button) in buttons.buttons.iter().enumerate() {
             let field = format!("buttons[{index}].title");
@@ -442,30 +378,16 @@ impl Problems {
         self.count("reply buttons", replies, limits.reply_buttons);
         self.count("url buttons", urls, limits.url_buttons);
         self.count("call buttons", calls, limits.call_buttons);
-        let kinds = [replies, urls, calls]
-            .into_iter()
-            .filter(|count| *count > 0)
-            .count();
+        let kinds = [replies, urls, calls].into_iter().filter(|count| *count > 0).count();
         if kinds > 1 && !limits.mixed_buttons {
-            self.add(
-                "buttons",
-                "this channel cannot mix reply, URL and call buttons",
-            );
+            self.add("buttons", "this channel cannot mix reply, URL and call buttons");
         }
     }
 
     fn list_limits(&mut self, list: &List, limits: &Limits) {
-        self.at_most(
-            "header",
-            list.header.as_deref().unwrap_or(""),
-            limits.header,
-        );
+        self.at_most("header", list.header.as_deref().unwrap_or(""), limits.header);
         self.at_most("body", &list.body, limits.list_body);
-        self.at_most(
-            "footer",
-            list.footer.as_deref().unwrap_or(""),
-            limits.header,
-        );
+        self.at_most("footer", list.footer.as_deref().unwrap_or(""), limits.header);
         self.at_most("button", &list.button, limits.button_title);
         self.count("sections.rows", list.rows().count(), limits.list_rows);
         for section in &list.sections {
@@ -476,11 +398,7 @@ impl Problems {
             self.at_most("sections.rows.id", &row.id, limits.row_id);
             self.at_most("sections.rows.title", &row.title, limits.row_title);
             let description = row.description.as_deref().unwrap_or("");
-            self.at_most(
-                "sections.rows.description",
-                description,
-                limits.row_description,
-            );
+            self.at_most("sections.rows.description", description, limits.row_description);
         }
     }
 }

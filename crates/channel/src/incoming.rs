@@ -34,10 +34,7 @@ pub struct PersonIds {
 impl PersonIds {
     /// A person known by number alone.
     pub fn phone(phone: PhoneNumber) -> Self {
-        Self {
-            phone: Some(phone),
-            ..Self::default()
-        }
+        Self { phone: Some(phone), ..Self::default() }
     }
 
     /// Whether nothing is known.

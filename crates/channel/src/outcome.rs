@@ -24,12 +24,7 @@ pub struct MessageKey {
 impl MessageKey {
     /// A key that is nothing but the id on the wire, which is enough on the Cloud API.
     pub fn id(id: impl Into<String>) -> Self {
-        Self {
-            chat: None,
-            sender: None,
-            from_me: false,
-            id: id.into(),
-        }
+        Self { chat: None, sender: None, from_me: false, id: id.into() }
     }
 }
 
@@ -50,12 +45,7 @@ pub struct Accepted {
 impl Accepted {
     /// A message taken under this id.
     pub fn new(wire_id: impl Into<String>) -> Self {
-        Self {
-            wire_id: wire_id.into(),
-            wa_id: None,
-            user_id: None,
-            held_by_network: false,
-        }
+        Self { wire_id: wire_id.into(), wa_id: None, user_id: None, held_by_network: false }
     }
 }
 
@@ -71,10 +61,7 @@ pub struct Reason {
 impl Reason {
     /// A code and a sentence.
     pub fn new(code: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            text: text.into(),
-        }
+        Self { code: code.into(), text: text.into() }
     }
 }
 
@@ -156,8 +143,6 @@ impl SendError {
 
     /// A refusal.
     pub fn refused(code: impl Into<String>, text: impl Into<String>) -> Self {
-        Self::Refused {
-            reason: Reason::new(code, text),
-        }
+        Self::Refused { reason: Reason::new(code, text) }
     }
 }

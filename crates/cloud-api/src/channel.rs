@@ -56,12 +56,7 @@ impl CloudApi {
         files: Arc<dyn MediaSource>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, GraphError> {
-        Ok(Self {
-            graph: GraphClient::new(config)?,
-            files,
-            clock,
-            uploads: Uploads::default(),
-        })
+        Ok(Self { graph: GraphClient::new(config)?, files, clock, uploads: Uploads::default() })
     }
 
     /// The client below.
@@ -82,9 +77,7 @@ impl CloudApi {
 
 impl fmt::Debug for CloudApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CloudApi")
-            .field("graph", &self.graph)
-            .finish_non_exhaustive()
+        f.debug_struct("CloudApi").field("graph", &self.graph).finish_non_exhaustive()
     }
 }
 
@@ -135,10 +128,7 @@ impl Channel for CloudApi {
         message: &Outgoing,
         prepared: &Prepared,
     ) -> Result<Accepted, SendError> {
-        let sent = self
-            .graph
-            .send_message(token(device)?, &device.address, prepared.json())
-            .await;
+        let sent = self.graph.send_message(token(device)?, &device.address, prepared.json()).await;
         match sent {
             Ok(answer) => accepted(&answer),
             Err(error) => Err(refine(after_send(&error), message.attempt)),
@@ -149,13 +139,9 @@ impl Channel for CloudApi {
 /// The pair limit's wait grows with the tries.
 fn refine(error: SendError, attempt: u32) -> SendError {
     match error {
-        SendError::Retry {
-            after: None,
-            reason,
-        } if reason.code == PAIR_LIMIT => SendError::Retry {
-            after: Some(pair_wait(attempt)),
-            reason,
-        },
+        SendError::Retry { after: None, reason } if reason.code == PAIR_LIMIT => {
+            SendError::Retry { after: Some(pair_wait(attempt)), reason }
+        }
         other => other,
     }
 }

@@ -108,14 +108,8 @@ pub fn classify(error: &ApiError) -> SendError {
     let reason = Reason::new(error.code.to_string(), error.text());
     let after = |seconds: Option<u64>| error.retry_after.or(seconds.map(Duration::from_secs));
     match verdict(error) {
-        Some(Retry(seconds)) => SendError::Retry {
-            after: after(seconds),
-            reason,
-        },
-        Some(SlowDown(seconds)) => SendError::SlowDown {
-            after: after(seconds),
-            reason,
-        },
+        Some(Retry(seconds)) => SendError::Retry { after: after(seconds), reason },
+        Some(SlowDown(seconds)) => SendError::SlowDown { after: after(seconds), reason },
         Some(OutsideWindow) => SendError::OutsideWindow { reason },
         Some(Refused) => SendError::Refused { reason },
         Some(DeviceDown) => SendError::DeviceDown { reason },
@@ -155,13 +149,10 @@ pub(crate) fn after_send(error: &GraphError) -> SendError {
             after: None,
             reason: Reason::new("no_connection", error.to_string()),
         },
-        GraphError::Http {
-            status,
-            retry_after,
-        } => by_status(*status, *retry_after),
-        GraphError::Config(problem) => SendError::DeviceDown {
-            reason: Reason::new("configuration", problem),
-        },
+        GraphError::Http { status, retry_after } => by_status(*status, *retry_after),
+        GraphError::Config(problem) => {
+            SendError::DeviceDown { reason: Reason::new("configuration", problem) }
+        }
         GraphError::TimedOut(_) => uncertain("timeout", error),
         GraphError::NoAnswer(_) => uncertain("connection_lost", error),
         GraphError::Unreadable(_) | GraphError::TooLarge { .. } => {
@@ -171,9 +162,7 @@ pub(crate) fn after_send(error: &GraphError) -> SendError {
 }
 
 fn uncertain(code: &str, error: &GraphError) -> SendError {
-    SendError::Uncertain {
-        reason: Reason::new(code, error.to_string()),
-    }
+    SendError::Uncertain { reason: Reason::new(code, error.to_string()) }
 }
 
 /// An answer that is not Graph's: something between us and Meta, or a wrong base URL. A wrong
@@ -193,10 +182,7 @@ fn by_status(status: u16, after: Option<Duration>) -> SendError {
 /// What to do after a call that may be repeated: no outcome is uncertain.
 pub(crate) fn after_read(error: &GraphError) -> SendError {
     match after_send(error) {
-        SendError::Uncertain { reason } => SendError::Retry {
-            after: None,
-            reason,
-        },
+        SendError::Uncertain { reason } => SendError::Retry { after: None, reason },
         other => other,
     }
 }

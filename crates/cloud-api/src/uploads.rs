@@ -59,10 +59,7 @@ impl CloudApi {
                     None => self.upload(device, kind, media, *id).await,
                 }
             }
-            _ => Err(SendError::refused(
-                "media",
-                "this channel sends stored files and links only",
-            )),
+            _ => Err(SendError::refused("media", "this channel sends stored files and links only")),
         }
     }
 
@@ -79,19 +76,10 @@ impl CloudApi {
         let uploaded_at = self.clock.now();
         let uploaded = self
             .graph
-            .upload_media(
-                token(device)?,
-                &device.address,
-                &mime,
-                name,
-                stored.bytes.clone(),
-            )
+            .upload_media(token(device)?, &device.address, &mime, name, stored.bytes.clone())
             .await
             .map_err(|error| after_read(&error))?;
-        let uploaded = Uploaded {
-            wire_media_id: uploaded,
-            expires_at: uploaded_at + LIFETIME,
-        };
+        let uploaded = Uploaded { wire_media_id: uploaded, expires_at: uploaded_at + LIFETIME };
         self.files.remember(device, id, &uploaded).await?;
         Ok(MediaObject::Id(uploaded.wire_media_id))
     }

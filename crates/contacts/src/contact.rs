@@ -94,11 +94,7 @@ impl IdentityKey {
     /// A phone number.
     pub fn phone(number: &PhoneNumber) -> Self {
         let value = number.as_str().to_owned();
-        Self {
-            kind: IdentityKind::Phone,
-            namespace: String::new(),
-            value,
-        }
+        Self { kind: IdentityKind::Phone, namespace: String::new(), value }
     }
 }
 
@@ -186,10 +182,7 @@ impl Contact {
 
     /// The present value of a kind of identity.
     pub fn identity(&self, kind: IdentityKind) -> Option<&str> {
-        let found = self
-            .identities
-            .iter()
-            .find(|identity| identity.key.kind == kind);
+        let found = self.identities.iter().find(|identity| identity.key.kind == kind);
         found.map(|identity| identity.key.value.as_str())
     }
 

@@ -37,18 +37,10 @@ impl Person {
         use IdentityKind as K;
         let scoped = |kind, value: &Option<String>| {
             let namespace = namespace.to_owned();
-            value.clone().map(|value| IdentityKey {
-                kind,
-                namespace,
-                value,
-            })
+            value.clone().map(|value| IdentityKey { kind, namespace, value })
         };
         let plain = |kind, value: &Option<String>| {
-            value.clone().map(|value| IdentityKey {
-                kind,
-                namespace: String::new(),
-                value,
-            })
+            value.clone().map(|value| IdentityKey { kind, namespace: String::new(), value })
         };
         let phone = ids.phone.as_ref().map(IdentityKey::phone);
         let keys = [
@@ -74,22 +66,12 @@ impl Person {
             namespace: namespace.to_owned(),
             value: id.to_owned(),
         };
-        Self {
-            keys: vec![key],
-            profile_name: None,
-            name: None,
-            kind: ContactKind::Group,
-        }
+        Self { keys: vec![key], profile_name: None, name: None, kind: ContactKind::Group }
     }
 
     /// A person known by one identity.
     pub fn of(key: IdentityKey) -> Self {
-        Self {
-            keys: vec![key],
-            profile_name: None,
-            name: None,
-            kind: ContactKind::Person,
-        }
+        Self { keys: vec![key], profile_name: None, name: None, kind: ContactKind::Person }
     }
 }
 
@@ -135,10 +117,7 @@ pub async fn resolve(
         let lost = lost(&plan, &repo.claim(&plan.claim).await?)?;
         for resolved in &mut plan.resolved {
             if let Some(winner) = lost.get(&resolved.contact) {
-                *resolved = Resolved {
-                    contact: *winner,
-                    created: false,
-                };
+                *resolved = Resolved { contact: *winner, created: false };
             }
         }
     }
@@ -159,10 +138,8 @@ fn lost(plan: &Plan, present: &[Identity]) -> Result<HashMap<ContactId, ContactI
         .filter(|resolved| resolved.created)
         .map(|resolved| resolved.contact)
         .collect();
-    let owners: HashMap<&IdentityKey, ContactId> = present
-        .iter()
-        .map(|identity| (&identity.key, identity.contact))
-        .collect();
+    let owners: HashMap<&IdentityKey, ContactId> =
+        present.iter().map(|identity| (&identity.key, identity.contact)).collect();
     let mut winners: BTreeMap<ContactId, BTreeSet<ContactId>> = BTreeMap::new();
     for identity in plan.claim.iter().filter(|i| made.contains(&i.contact)) {
         let owner = owners.get(&identity.key).unwrap_or(&identity.contact);
@@ -195,17 +172,15 @@ fn new_rows(
 ) -> Vec<NewContactRow> {
     let mut rows: BTreeMap<ContactId, NewContactRow> = BTreeMap::new();
     for (person, resolved) in people.iter().zip(resolved).filter(|(_, r)| r.created) {
-        let row = rows
-            .entry(resolved.contact)
-            .or_insert_with(|| NewContactRow {
-                id: resolved.contact,
-                account,
-                kind: person.kind,
-                name: person.name.clone(),
-                profile_name: None,
-                variables: BTreeMap::new(),
-                at,
-            });
+        let row = rows.entry(resolved.contact).or_insert_with(|| NewContactRow {
+            id: resolved.contact,
+            account,
+            kind: person.kind,
+            name: person.name.clone(),
+            profile_name: None,
+            variables: BTreeMap::new(),
+            at,
+        });
         if person.profile_name.is_some() {
             row.profile_name.clone_from(&person.profile_name);
         }
@@ -221,10 +196,7 @@ struct Known {
 
 impl Known {
     fn new(identities: Vec<Identity>) -> Self {
-        let mut known = Self {
-            owner: HashMap::new(),
-            permanent: HashMap::new(),
-        };
+        let mut known = Self { owner: HashMap::new(), permanent: HashMap::new() };
         for identity in identities {
             known.add(identity);
         }
@@ -233,10 +205,7 @@ impl Known {
 
     fn add(&mut self, identity: Identity) {
         if identity.key.kind.is_permanent() {
-            self.permanent
-                .entry(identity.contact)
-                .or_default()
-                .push(identity.key.clone());
+            self.permanent.entry(identity.contact).or_default().push(identity.key.clone());
         }
         self.owner.insert(identity.key.clone(), identity);
     }
@@ -244,22 +213,14 @@ impl Known {
     /// Whether the contact is certainly somebody else than the person: it has another permanent id
     /// in a namespace where the person has one too.
     fn is_somebody_else(&self, contact: ContactId, person: &Person) -> bool {
-        let theirs = self
-            .permanent
-            .get(&contact)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        person
-            .keys
-            .iter()
-            .filter(|key| key.kind.is_permanent())
-            .any(|key| {
-                theirs.iter().any(|their| {
-                    their.kind == key.kind
-                        && their.namespace == key.namespace
-                        && their.value != key.value
-                })
+        let theirs = self.permanent.get(&contact).map(Vec::as_slice).unwrap_or_default();
+        person.keys.iter().filter(|key| key.kind.is_permanent()).any(|key| {
+            theirs.iter().any(|their| {
+                their.kind == key.kind
+                    && their.namespace == key.namespace
+                    && their.value != key.value
             })
+        })
     }
 }
 
@@ -298,10 +259,7 @@ fn plan(people: &[Person], known: Vec<Identity>, ids: &dyn IdSource, at: Timesta
             known.add(identity.clone());
             plan.claim.push(identity);
         }
-        plan.resolved.push(Resolved {
-            contact,
-            created: made.contains(&contact),
-        });
+        plan.resolved.push(Resolved { contact, created: made.contains(&contact) });
     }
     plan
 }

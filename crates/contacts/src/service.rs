@@ -106,10 +106,7 @@ impl Contacts {
             valid_from: at,
             valid_until: None,
         };
-        let owners = work
-            .people(grant.scope())
-            .claim(std::slice::from_ref(&identity))
-            .await?;
+        let owners = work.people(grant.scope()).claim(std::slice::from_ref(&identity)).await?;
         if let Some(owner) = owners.iter().find(|owner| owner.contact != id) {
             return Err(ContactError::NumberTaken(owner.contact));
         }
@@ -124,13 +121,7 @@ impl Contacts {
         };
         work.people(grant.scope()).insert(&[row]).await?;
         let fact = Fact::ContactCreated { contact_id: id };
-        work.events()
-            .append(&[NewEvent {
-                account: grant.account(),
-                at,
-                fact,
-            }])
-            .await?;
+        work.events().append(&[NewEvent { account: grant.account(), at, fact }]).await?;
         if let Some(once) = once {
             once.remember(&*work, &id, at).await?;
         }
@@ -192,13 +183,7 @@ impl Contacts {
         contact.updated_at = at;
         work.contacts(grant.scope()).update(&contact).await?;
         let fact = Fact::ContactChanged { contact_id: id };
-        work.events()
-            .append(&[NewEvent {
-                account: grant.account(),
-                at,
-                fact,
-            }])
-            .await?;
+        work.events().append(&[NewEvent { account: grant.account(), at, fact }]).await?;
         work.commit().await?;
         Ok(contact)
     }
@@ -219,13 +204,7 @@ impl Contacts {
             return Err(ContactError::NotFound);
         }
         let fact = Fact::ContactRemoved { contact_id: id };
-        work.events()
-            .append(&[NewEvent {
-                account: grant.account(),
-                at,
-                fact,
-            }])
-            .await?;
+        work.events().append(&[NewEvent { account: grant.account(), at, fact }]).await?;
         Ok(work.commit().await?)
     }
 }
@@ -240,19 +219,13 @@ async fn one<P>(
 }
 
 fn invalid(field: &str, problem: impl Into<String>) -> ContactError {
-    ContactError::Invalid {
-        field: field.to_owned(),
-        problem: problem.into(),
-    }
+    ContactError::Invalid { field: field.to_owned(), problem: problem.into() }
 }
 
 fn check_name(name: Option<&str>) -> Result<(), ContactError> {
     let Some(name) = name else { return Ok(()) };
     if name.chars().count() > NAME {
-        return Err(invalid(
-            "name",
-            format!("is too long; {NAME} characters are allowed"),
-        ));
+        return Err(invalid("name", format!("is too long; {NAME} characters are allowed")));
     }
     if name.chars().any(char::is_control) {
         return Err(invalid("name", "must not hold control characters"));
@@ -262,10 +235,7 @@ fn check_name(name: Option<&str>) -> Result<(), ContactError> {
 
 fn check_variables(variables: &BTreeMap<String, String>) -> Result<(), ContactError> {
     if variables.len() > VARIABLES {
-        return Err(invalid(
-            "variables",
-            format!("a contact has at most {VARIABLES} variables"),
-        ));
+        return Err(invalid("variables", format!("a contact has at most {VARIABLES} variables")));
     }
     for (name, value) in variables {
         let word = |c: char| c.is_alphanumeric() || c == '_';

@@ -15,10 +15,7 @@ pub struct ParseIdError {
 }
 
 fn parse(text: &str, prefix: &'static str) -> Result<Uuid, ParseIdError> {
-    let wrong = || ParseIdError {
-        text: text.chars().take(64).collect(),
-        prefix,
-    };
+    let wrong = || ParseIdError { text: text.chars().take(64).collect(), prefix };
     let hex = text
         .strip_prefix(prefix)
         .and_then(|rest| rest.strip_prefix('_'))

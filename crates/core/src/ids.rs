@@ -28,18 +28,12 @@ pub struct SystemIds {
 impl IdSource for SystemIds {
     fn next(&self) -> Uuid {
         // A poisoned counter is still a counter.
-        let context = self
-            .context
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let context = self.context.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Uuid::new_v7(Timestamp::now(&*context))
     }
 
     fn fill(&self, bytes: &mut [u8]) {
-        #[expect(
-            clippy::expect_used,
-            reason = "without system randomness no secret can be made"
-        )]
+        #[expect(clippy::expect_used, reason = "without system randomness no secret can be made")]
         getrandom::fill(bytes).expect("the operating system gives random bytes");
     }
 }

@@ -39,9 +39,7 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| ParseCursorError)?;
-        Uuid::from_slice(&bytes)
-            .map(Self)
-            .map_err(|_| ParseCursorError)
+        Uuid::from_slice(&bytes).map(Self).map_err(|_| ParseCursorError)
     }
 }
 
@@ -62,10 +60,7 @@ impl PageRequest {
 
     /// A page of at most `limit` rows, cut to what a page can have.
     pub fn new(limit: Option<u16>, after: Option<Cursor>) -> Self {
-        Self {
-            limit: limit.unwrap_or(Self::USUAL).clamp(1, Self::MOST),
-            after,
-        }
+        Self { limit: limit.unwrap_or(Self::USUAL).clamp(1, Self::MOST), after }
     }
 }
 
@@ -90,20 +85,13 @@ impl<T> Page<T> {
         let limit = usize::from(request.limit);
         let more = items.len() > limit;
         items.truncate(limit);
-        let next = if more {
-            items.last().map(|row| Cursor::after(id(row)))
-        } else {
-            None
-        };
+        let next = if more { items.last().map(|row| Cursor::after(id(row))) } else { None };
         Self { items, next }
     }
 
     /// The same page of other items.
     pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
-        Page {
-            items: self.items.into_iter().map(f).collect(),
-            next: self.next,
-        }
+        Page { items: self.items.into_iter().map(f).collect(), next: self.next }
     }
 }
 

@@ -129,12 +129,8 @@ pub enum Role {
 
 impl Role {
     /// Every role, in the order of the policy matrix.
-    pub const ALL: &'static [Self] = &[
-        Self::ProviderAdmin,
-        Self::ProviderStaff,
-        Self::Customer,
-        Self::Agent,
-    ];
+    pub const ALL: &'static [Self] =
+        &[Self::ProviderAdmin, Self::ProviderStaff, Self::Customer, Self::Agent];
 
     /// The word on the wire and in storage.
     pub const fn as_str(self) -> &'static str {

@@ -70,19 +70,14 @@ impl PhoneNumber {
         let well_formed = DIGITS.contains(&digits.len())
             && digits.bytes().all(|b| b.is_ascii_digit())
             && !digits.starts_with('0');
-        if well_formed {
-            Ok(Self(format!("+{digits}")))
-        } else {
-            Err(ParsePhoneError::Unreadable)
-        }
+        if well_formed { Ok(Self(format!("+{digits}"))) } else { Err(ParsePhoneError::Unreadable) }
     }
 
     /// Digits that may be national or already international: `0812…` and `62812…` are the same
     /// person in Indonesia.
     fn national(digits: &str, country: &str) -> Result<Self, ParsePhoneError> {
-        let id: phonenumber::country::Id = country
-            .parse()
-            .map_err(|_| ParsePhoneError::UnknownCountry(country.to_owned()))?;
+        let id: phonenumber::country::Id =
+            country.parse().map_err(|_| ParsePhoneError::UnknownCountry(country.to_owned()))?;
         let as_national = phonenumber::parse(Some(id), digits).ok();
         if let Some(number) = as_national.filter(phonenumber::is_valid) {
             let e164 = number.format().mode(phonenumber::Mode::E164).to_string();
@@ -114,10 +109,7 @@ fn plain_digits(text: &str) -> Option<String> {
 /// Logs must not hold phone numbers: `Debug` shows the last two digits only.
 impl fmt::Debug for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tail = self
-            .0
-            .get(self.0.len().saturating_sub(2)..)
-            .unwrap_or_default();
+        let tail = self.0.get(self.0.len().saturating_sub(2)..).unwrap_or_default();
         write!(f, "PhoneNumber(…{tail})")
     }
 }
@@ -160,18 +152,10 @@ mod tests {
             ("hello", Some("ID"), Err(ParsePhoneError::Unreadable)),
             ("+12", None, Err(ParsePhoneError::Unreadable)),
             ("", None, Err(ParsePhoneError::Unreadable)),
-            (
-                "08123456789",
-                Some("XX"),
-                Err(ParsePhoneError::UnknownCountry("XX".into())),
-            ),
+            ("08123456789", Some("XX"), Err(ParsePhoneError::UnknownCountry("XX".into()))),
         ] {
             let read = PhoneNumber::parse(text, country);
-            assert_eq!(
-                read.as_ref().map(PhoneNumber::as_str),
-                wanted.as_ref().copied(),
-                "{text}"
-            );
+            assert_eq!(read.as_ref().map(PhoneNumber::as_str), wanted.as_ref().copied(), "{text}");
         }
     }
 

@@ -78,11 +78,7 @@ impl Principal {
         granted: impl IntoIterator<Item = Permission>,
     ) -> Self {
         let permissions = role_permissions(role).chain(granted).collect();
-        Self {
-            actor: Actor::User(id),
-            reach: reach(account),
-            permissions,
-        }
+        Self { actor: Actor::User(id), reach: reach(account), permissions }
     }
 
     /// An API key with exactly the named permissions, cut to what its account can have.
@@ -91,29 +87,15 @@ impl Principal {
         account: Option<AccountId>,
         permissions: impl IntoIterator<Item = Permission>,
     ) -> Self {
-        let most = if account.is_some() {
-            Role::Customer
-        } else {
-            Role::ProviderAdmin
-        };
-        let permissions = permissions
-            .into_iter()
-            .filter(|p| most.allows(*p))
-            .collect();
-        Self {
-            actor: Actor::ApiKey(id),
-            reach: reach(account),
-            permissions,
-        }
+        let most = if account.is_some() { Role::Customer } else { Role::ProviderAdmin };
+        let permissions = permissions.into_iter().filter(|p| most.allows(*p)).collect();
+        Self { actor: Actor::ApiKey(id), reach: reach(account), permissions }
     }
 
     /// A device token: sends and reads for its one device.
     pub fn device(account: AccountId, device: DeviceId) -> Self {
-        let permissions = [
-            Permission::ReadDevices,
-            Permission::ReadMessages,
-            Permission::SendMessages,
-        ];
+        let permissions =
+            [Permission::ReadDevices, Permission::ReadMessages, Permission::SendMessages];
         Self {
             actor: Actor::Device(device),
             reach: Reach::Device(account, device),
@@ -190,10 +172,7 @@ impl Principal {
 }
 
 fn role_permissions(role: Role) -> impl Iterator<Item = Permission> {
-    Permission::ALL
-        .iter()
-        .copied()
-        .filter(move |permission| role.allows(*permission))
+    Permission::ALL.iter().copied().filter(move |permission| role.allows(*permission))
 }
 
 fn reach(account: Option<AccountId>) -> Reach {
@@ -213,12 +192,8 @@ mod tests {
 
     #[test]
     fn an_owner_reaches_only_its_own_account() {
-        let owner = Principal::user(
-            UserId::from(Uuid::nil()),
-            Role::Customer,
-            Some(account(1)),
-            [],
-        );
+        let owner =
+            Principal::user(UserId::from(Uuid::nil()), Role::Customer, Some(account(1)), []);
         assert!(owner.grant::<ReadMessages>(None).is_ok());
         assert!(owner.grant::<ReadMessages>(Some(account(1))).is_ok());
         assert_eq!(
@@ -250,10 +225,7 @@ mod tests {
     #[test]
     fn a_provider_names_the_account() {
         let admin = Principal::user(UserId::from(Uuid::nil()), Role::ProviderAdmin, None, []);
-        assert_eq!(
-            admin.grant::<ReadMessages>(None).err(),
-            Some(Denied::AccountRequired)
-        );
+        assert_eq!(admin.grant::<ReadMessages>(None).err(), Some(Denied::AccountRequired));
         assert!(admin.grant::<ReadMessages>(Some(account(3))).is_ok());
     }
 }

@@ -18,11 +18,7 @@ pub struct Scope {
 
 impl Scope {
     pub(crate) const fn new(account: AccountId, device: Option<DeviceId>, actor: Actor) -> Self {
-        Self {
-            account,
-            device,
-            actor,
-        }
+        Self { account, device, actor }
     }
 
     /// The tenant.
@@ -55,10 +51,7 @@ pub struct Grant<P> {
 
 impl<P> Grant<P> {
     pub(crate) const fn new(scope: Scope) -> Self {
-        Self {
-            scope,
-            permission: PhantomData,
-        }
+        Self { scope, permission: PhantomData }
     }
 
     /// The scope alone.
@@ -102,9 +95,7 @@ impl InstallationScope {
 
     /// The scope of a part of Kabar itself, by name.
     pub const fn system(name: &'static str) -> Self {
-        Self {
-            actor: Actor::System(name),
-        }
+        Self { actor: Actor::System(name) }
     }
 
     /// Who acts, for the audit log.

@@ -14,10 +14,7 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one adapter that reads the system clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one adapter that reads the system clock")]
     fn now(&self) -> Timestamp {
         use chrono::SubsecRound;
         chrono::Utc::now().trunc_subsecs(6)

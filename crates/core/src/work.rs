@@ -141,16 +141,14 @@ impl Once {
         if remembered.body_hash != self.body_hash {
             return Err(OnceError::OtherBody);
         }
-        serde_json::from_value(remembered.result)
-            .map(Some)
-            .map_err(|error| {
-                OnceError::Store(StoreError::BadRow {
-                    table: "once",
-                    row: self.key.clone(),
-                    column: "result",
-                    problem: error.to_string(),
-                })
+        serde_json::from_value(remembered.result).map(Some).map_err(|error| {
+            OnceError::Store(StoreError::BadRow {
+                table: "once",
+                row: self.key.clone(),
+                column: "result",
+                problem: error.to_string(),
             })
+        })
     }
 
     /// Stores what was made under this key.

@@ -23,12 +23,8 @@ pub enum DeviceState {
 
 impl DeviceState {
     /// Every state.
-    pub const ALL: &'static [Self] = &[
-        Self::Connected,
-        Self::Disconnected,
-        Self::Connecting,
-        Self::Banned,
-    ];
+    pub const ALL: &'static [Self] =
+        &[Self::Connected, Self::Disconnected, Self::Connecting, Self::Banned];
 
     /// The word on the wire and in storage.
     pub const fn as_str(self) -> &'static str {
@@ -56,10 +52,7 @@ impl FromStr for DeviceState {
     type Err = UnknownState;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let state = Self::ALL
-            .iter()
-            .copied()
-            .find(|state| state.as_str() == text);
+        let state = Self::ALL.iter().copied().find(|state| state.as_str() == text);
         state.ok_or_else(|| UnknownState(text.to_owned()))
     }
 }
@@ -175,11 +168,7 @@ impl Device {
 
     /// The namespace in which this device's network knows people by scoped ids.
     pub fn namespace(&self) -> String {
-        let scope = self
-            .portfolio
-            .as_ref()
-            .or(self.parent.as_ref())
-            .unwrap_or(&self.address);
+        let scope = self.portfolio.as_ref().or(self.parent.as_ref()).unwrap_or(&self.address);
         format!("{}:{scope}", self.channel)
     }
 }

@@ -97,12 +97,7 @@ impl Devices {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
     ) -> Self {
-        Self {
-            store,
-            channels,
-            clock,
-            ids,
-        }
+        Self { store, channels, clock, ids }
     }
 
     /// Registers a device. Its channel is asked first, outside of any transaction: a number belongs
@@ -246,19 +241,14 @@ impl Devices {
         let minted = credential::mint(DEVICE_TOKEN, id.uuid(), &*self.ids);
         let work = self.store.begin().await?;
         let hash = *minted.hash.bytes();
-        work.devices(scope)
-            .set_token(id, &minted.hint, hash)
-            .await?;
+        work.devices(scope).set_token(id, &minted.hint, hash).await?;
         let device = work.devices(scope).get(id).await?;
         let device = device.ok_or(DeviceError::NotFound)?;
         let fact = Fact::DeviceChanged { device_id: id };
         let change = change(scope, id, "device.rotate_token", fact, now);
         record(&*work, &*self.ids, change).await?;
         work.commit().await?;
-        Ok(CreatedDevice {
-            device,
-            token: Some(minted.secret),
-        })
+        Ok(CreatedDevice { device, token: Some(minted.secret) })
     }
 
     async fn disconnect(
@@ -338,26 +328,18 @@ impl Devices {
             return Err(Denied::NoSuchAccount.into());
         }
         check_app(&*work, scope, &device).await?;
-        let new = NewDevice {
-            device,
-            token_hash: Some(*minted.hash.bytes()),
-        };
+        let new = NewDevice { device, token_hash: Some(*minted.hash.bytes()) };
         work.devices(scope).insert(&new).await?;
         let device = new.device;
         note_parent(&*work, scope, &device).await?;
-        let fact = Fact::DeviceAdded {
-            device_id: device.id,
-        };
+        let fact = Fact::DeviceAdded { device_id: device.id };
         let change = change(scope, device.id, "device.register", fact, now);
         record(&*work, &*self.ids, change).await?;
         if let Some(once) = once {
             once.remember(&*work, &device.id, now).await?;
         }
         work.commit().await?;
-        Ok(CreatedDevice {
-            device,
-            token: Some(minted.secret),
-        })
+        Ok(CreatedDevice { device, token: Some(minted.secret) })
     }
 
     async fn find(&self, scope: Scope, id: DeviceId) -> Result<Device, DeviceError> {
@@ -399,12 +381,7 @@ impl Devices {
 }
 
 fn same_credential(one: &Device, other: &Device) -> bool {
-    let text = |device: &Device| {
-        device
-            .credential
-            .as_ref()
-            .map(|c| c.expose_secret().to_owned())
-    };
+    let text = |device: &Device| device.credential.as_ref().map(|c| c.expose_secret().to_owned());
     text(one) == text(other)
 }
 
@@ -422,10 +399,7 @@ async fn recall(
         return Ok(None);
     };
     let device = work.devices(scope).get(id).await?;
-    Ok(Some(CreatedDevice {
-        device: device.ok_or(DeviceError::NotFound)?,
-        token: None,
-    }))
+    Ok(Some(CreatedDevice { device: device.ok_or(DeviceError::NotFound)?, token: None }))
 }
 
 /// The app must be the tenant's own.
@@ -452,9 +426,7 @@ async fn note_parent(
         return Ok(());
     };
     let mut accounts = work.business_accounts(scope);
-    accounts
-        .seen(parent, device.portfolio.as_deref(), device.updated_at)
-        .await
+    accounts.seen(parent, device.portfolio.as_deref(), device.updated_at).await
 }
 
 fn change(scope: Scope, id: DeviceId, action: &'static str, fact: Fact, at: Timestamp) -> Change {

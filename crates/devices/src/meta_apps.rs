@@ -175,10 +175,7 @@ impl MetaApps {
         let (realm, now) = (Realm::from(scope), self.clock.now());
         let work = self.store.begin().await?;
         let present = work.meta_apps(realm).get(installation_app()).await?;
-        let stored = work
-            .meta_app_registry(scope)
-            .by_id(installation_app())
-            .await?;
+        let stored = work.meta_app_registry(scope).by_id(installation_app()).await?;
         if let (Some(app), Some(stored)) = (&present, &stored)
             && same(&stored.app_secret, app_secret)
             && same(&stored.verify_token, verify_token)
@@ -232,10 +229,7 @@ fn meta_id(text: String) -> Result<String, Invalid> {
     if (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) {
         Ok(text)
     } else {
-        Err(Invalid::new(
-            "meta_app_id",
-            "must be the digits of Meta's app id",
-        ))
+        Err(Invalid::new("meta_app_id", "must be the digits of Meta's app id"))
     }
 }
 

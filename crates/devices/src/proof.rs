@@ -21,10 +21,7 @@ pub(crate) async fn prove(channels: &Channels, device: &Device) -> Result<Device
 
 /// Whether the network refused the credential, rather than being unable to answer now.
 pub(crate) const fn is_refusal(error: &SendError) -> bool {
-    matches!(
-        error,
-        SendError::Refused { .. } | SendError::DeviceDown { .. }
-    )
+    matches!(error, SendError::Refused { .. } | SendError::DeviceDown { .. })
 }
 
 /// Keeps what the network told; what it did not tell stays as it was.

@@ -12,29 +12,13 @@ const DAY: u32 = 24 * 60 * 60;
 const REPLY_MOST: usize = 4096;
 
 /// A field, how to read it, and what it may be.
-type Bound = (
-    &'static str,
-    fn(&DeviceSettings) -> u32,
-    RangeInclusive<u32>,
-);
+type Bound = (&'static str, fn(&DeviceSettings) -> u32, RangeInclusive<u32>);
 
 const BOUNDS: &[Bound] = &[
     ("settings.settle_seconds", |s| s.settle_seconds, 0..=DAY),
-    (
-        "settings.expire_seconds",
-        |s| s.expire_seconds,
-        1..=30 * DAY,
-    ),
-    (
-        "settings.default_reply_every_seconds",
-        |s| s.default_reply_every_seconds,
-        0..=30 * DAY,
-    ),
-    (
-        "settings.answers_per_contact_hour",
-        |s| s.answers_per_contact_hour,
-        0..=10_000,
-    ),
+    ("settings.expire_seconds", |s| s.expire_seconds, 1..=30 * DAY),
+    ("settings.default_reply_every_seconds", |s| s.default_reply_every_seconds, 0..=30 * DAY),
+    ("settings.answers_per_contact_hour", |s| s.answers_per_contact_hour, 0..=10_000),
 ];
 
 /// Whether the settings can be taken.
@@ -78,10 +62,7 @@ mod tests {
     #[test]
     fn settings_are_bounded() {
         assert_eq!(refused(|_| ()), None);
-        assert_eq!(
-            refused(|s| s.expire_seconds = 0),
-            Some("settings.expire_seconds")
-        );
+        assert_eq!(refused(|s| s.expire_seconds = 0), Some("settings.expire_seconds"));
         assert_eq!(
             refused(|s| s.uncertain = UncertainPolicy::Resend { after_seconds: 0 }),
             Some("settings.uncertain.after_seconds")

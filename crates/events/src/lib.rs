@@ -46,10 +46,7 @@ impl std::str::FromStr for Position {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (transaction, number) = text.split_once('-').ok_or(ParsePositionError)?;
         let read = |part: &str| part.parse().map_err(|_| ParsePositionError);
-        Ok(Self {
-            transaction: read(transaction)?,
-            number: read(number)?,
-        })
+        Ok(Self { transaction: read(transaction)?, number: read(number)? })
     }
 }
 

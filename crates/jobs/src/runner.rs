@@ -97,13 +97,7 @@ impl Runner {
         settings: RunnerSettings,
     ) -> Self {
         let jobs = jobs.into_iter().map(|job| (job.name(), job)).collect();
-        Self {
-            store,
-            jobs,
-            clock,
-            wake,
-            settings,
-        }
+        Self { store, jobs, clock, wake, settings }
     }
 
     /// Runs until `stop`; jobs in hand are finished first. A slow job holds up nobody but those that
@@ -196,11 +190,7 @@ impl Runner {
     async fn run_logged(&self, job: &ClaimedJob) {
         if let Err(error) = self.run_one(job).await {
             // The lease runs out and the job is claimed again.
-            tracing::warn!(
-                job = job.name,
-                error = &error as &dyn std::error::Error,
-                "job.end"
-            );
+            tracing::warn!(job = job.name, error = &error as &dyn std::error::Error, "job.end");
         }
     }
 
@@ -245,21 +235,14 @@ impl Runner {
         let transient = matches!(error, JobError::Store(store) if store.is_transient());
         let hopeless = matches!(error, JobError::Hopeless(_))
             || (!transient && claimed.attempt >= self.settings.attempts);
-        tracing::warn!(
-            job = claimed.name,
-            attempt = claimed.attempt,
-            hopeless,
-            "job.failed"
-        );
+        tracing::warn!(job = claimed.name, attempt = claimed.attempt, hopeless, "job.failed");
         let work = self.store.begin().await?;
         let text = error.to_string();
         if hopeless {
             work.jobs().bury(claimed.id, claimed.fence, &text).await?;
         } else {
             let due = self.clock.now() + backoff(claimed.attempt);
-            work.jobs()
-                .retry(claimed.id, claimed.fence, due, &text)
-                .await?;
+            work.jobs().retry(claimed.id, claimed.fence, due, &text).await?;
         }
         work.commit().await
     }

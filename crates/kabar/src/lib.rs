@@ -30,6 +30,7 @@
 //! code under the AGPL; see `docs/licensing.md`.
 
 mod platform;
+pub mod prelude;
 mod running;
 
 pub use platform::{BuildError, Platform, PlatformBuilder};

@@ -163,20 +163,9 @@ impl PlatformBuilder {
             database.migrate().await?;
         }
         let clock = self.clock.take().unwrap_or_else(|| Arc::new(SystemClock));
-        let ids = self
-            .ids
-            .take()
-            .unwrap_or_else(|| Arc::new(SystemIds::default()));
-        let wake = self
-            .wake
-            .take()
-            .unwrap_or_else(|| Arc::new(LocalWake::default()));
-        let base = Base {
-            database,
-            clock,
-            ids,
-            wake,
-        };
+        let ids = self.ids.take().unwrap_or_else(|| Arc::new(SystemIds::default()));
+        let wake = self.wake.take().unwrap_or_else(|| Arc::new(LocalWake::default()));
+        let base = Base { database, clock, ids, wake };
         let blobs = self.take_blobs()?;
         let media = MediaFiles::new(base.road(), blobs, base.clock(), base.ids());
         let mut channels = Channels::default();
@@ -184,13 +173,7 @@ impl PlatformBuilder {
             .map_err(BuildError::CloudApi)?;
         channels.insert(Arc::new(cloud).ports());
         channels.extend(self.channels);
-        Ok(Platform::compose(
-            base,
-            media,
-            channels,
-            self.dispatcher,
-            self.runner,
-        ))
+        Ok(Platform::compose(base, media, channels, self.dispatcher, self.runner))
     }
 
     async fn take_database(&mut self) -> Result<Database, BuildError> {
@@ -206,13 +189,8 @@ impl PlatformBuilder {
         if let Some(blobs) = self.blobs.take() {
             return Ok(blobs);
         }
-        let folder = self
-            .files
-            .take()
-            .unwrap_or_else(|| PathBuf::from("data/files"));
-        Ok(Arc::new(
-            FolderBlobs::open(&folder).map_err(BuildError::Files)?,
-        ))
+        let folder = self.files.take().unwrap_or_else(|| PathBuf::from("data/files"));
+        Ok(Arc::new(FolderBlobs::open(&folder).map_err(BuildError::Files)?))
     }
 }
 
@@ -286,24 +264,13 @@ impl Platform {
         runner: RunnerSettings,
     ) -> Self {
         let (clock, ids, wake) = (base.clock(), base.ids(), base.wake());
-        let messages = Messages::new(
-            base.road(),
-            channels.clone(),
-            base.clock(),
-            base.ids(),
-            base.wake(),
-        );
+        let messages =
+            Messages::new(base.road(), channels.clone(), base.clock(), base.ids(), base.wake());
         let automation: Arc<dyn Store<dyn AutomationUse>> = base.store();
-        let answers = AnswerJob::new(
-            Arc::clone(&automation),
-            messages.clone(),
-            base.clock(),
-            base.wake(),
-        );
-        let jobs: [Arc<dyn Job>; 2] = [
-            Arc::new(answers),
-            Arc::new(FetchMedia::new(media.clone(), channels.clone())),
-        ];
+        let answers =
+            AnswerJob::new(Arc::clone(&automation), messages.clone(), base.clock(), base.wake());
+        let jobs: [Arc<dyn Job>; 2] =
+            [Arc::new(answers), Arc::new(FetchMedia::new(media.clone(), channels.clone()))];
         let jobs_store: Arc<dyn Store<dyn JobsWork>> = base.store();
         Self {
             accounts: Accounts::new(base.store(), base.clock(), base.ids()),

@@ -21,10 +21,7 @@ pub(crate) struct Batcher<T, R> {
 
 impl<T, R> Default for Batcher<T, R> {
     fn default() -> Self {
-        Self {
-            waiting: Mutex::default(),
-            turn: tokio::sync::Mutex::default(),
-        }
+        Self { waiting: Mutex::default(), turn: tokio::sync::Mutex::default() }
     }
 }
 
@@ -56,10 +53,7 @@ impl<T, R> Batcher<T, R> {
     fn take(&self) -> (Vec<T>, Vec<oneshot::Sender<R>>) {
         let mut waiting = self.lock();
         let count = waiting.len().min(MOST);
-        waiting
-            .drain(..count)
-            .map(|waiting| (waiting.item, waiting.answer))
-            .unzip()
+        waiting.drain(..count).map(|waiting| (waiting.item, waiting.answer)).unzip()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting<T, R>>> {

@@ -53,11 +53,7 @@ impl Conversations {
         channels: Channels,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self {
-            store,
-            channels,
-            clock,
-        }
+        Self { store, channels, clock }
     }
 
     /// A conversation.
@@ -106,10 +102,7 @@ impl Conversations {
         let work = self.store.begin().await?;
         let mut repo = work.conversations(grant.scope());
         repo.mark_read(id, self.clock.now()).await?;
-        let conversation = repo
-            .get(id)
-            .await?
-            .ok_or(MessageError::NoSuchConversation)?;
+        let conversation = repo.get(id).await?.ok_or(MessageError::NoSuchConversation)?;
         drop(repo);
         work.commit().await?;
         Ok(conversation)
@@ -130,11 +123,7 @@ impl Conversations {
         };
         let page = PageRequest::new(Some(1), None);
         let newest = work.messages(grant.scope()).list(&filter, page).await?;
-        let key = newest
-            .items
-            .into_iter()
-            .next()
-            .and_then(|message| message.wire_id);
+        let key = newest.items.into_iter().next().and_then(|message| message.wire_id);
         Ok(key.map(|wire_id| (MessageKey::id(wire_id), conversation.device)))
     }
 
@@ -152,10 +141,7 @@ impl Conversations {
             return Ok(());
         };
         let link = device.link();
-        let Some(port) = self
-            .channels
-            .get(&link.channel)
-            .and_then(|ports| ports.read_receipts())
+        let Some(port) = self.channels.get(&link.channel).and_then(|ports| ports.read_receipts())
         else {
             return Ok(());
         };

@@ -84,12 +84,7 @@ impl MediaFiles {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
     ) -> Self {
-        Self {
-            store,
-            blobs,
-            clock,
-            ids,
-        }
+        Self { store, blobs, clock, ids }
     }
 
     /// Stores a file.
@@ -106,20 +101,14 @@ impl MediaFiles {
         let record = self.record(grant.scope(), None, &file);
         let key = blob_key(record.account, record.id);
         // The bytes first: a record without bytes would be a promise that cannot be kept.
-        self.blobs
-            .put(&key, file.bytes)
-            .await
-            .map_err(|error| MessageError::Blob(error.0))?;
+        self.blobs.put(&key, file.bytes).await.map_err(|error| MessageError::Blob(error.0))?;
         let work = self.store.begin().await?;
         if let Some(once) = once
             && let Some(id) = once.recall::<MediaId>(&*work).await?
         {
             let found = work.media(grant.scope()).get(id).await?;
             drop(work);
-            self.blobs
-                .delete(&key)
-                .await
-                .map_err(|error| MessageError::Blob(error.0))?;
+            self.blobs.delete(&key).await.map_err(|error| MessageError::Blob(error.0))?;
             return found.ok_or(MessageError::NotFound);
         }
         work.media(grant.scope()).insert(&record).await?;
@@ -153,10 +142,7 @@ impl MediaFiles {
         id: MediaId,
     ) -> Result<MediaRecord, MessageError> {
         let work = self.store.read().await?;
-        work.media(grant.scope())
-            .get(id)
-            .await?
-            .ok_or(MessageError::NotFound)
+        work.media(grant.scope()).get(id).await?.ok_or(MessageError::NotFound)
     }
 
     /// A file with its bytes.
@@ -170,14 +156,8 @@ impl MediaFiles {
     ) -> Result<(MediaRecord, Bytes), MessageError> {
         let record = self.get(grant, id).await?;
         let key = blob_key(record.account, id);
-        let bytes = self
-            .blobs
-            .get(&key)
-            .await
-            .map_err(|error| MessageError::Blob(error.0))?;
-        bytes
-            .map(|bytes| (record, bytes))
-            .ok_or(MessageError::NotFound)
+        let bytes = self.blobs.get(&key).await.map_err(|error| MessageError::Blob(error.0))?;
+        bytes.map(|bytes| (record, bytes)).ok_or(MessageError::NotFound)
     }
 
     /// The tenant's files, newest first.
@@ -203,19 +183,12 @@ impl MediaFiles {
         id: MediaId,
     ) -> Result<(), MessageError> {
         let work = self.store.begin().await?;
-        if !work
-            .media(grant.scope())
-            .remove(id, self.clock.now())
-            .await?
-        {
+        if !work.media(grant.scope()).remove(id, self.clock.now()).await? {
             return Err(MessageError::NotFound);
         }
         work.commit().await?;
         let key = blob_key(grant.account(), id);
-        self.blobs
-            .delete(&key)
-            .await
-            .map_err(|error| MessageError::Blob(error.0))
+        self.blobs.delete(&key).await.map_err(|error| MessageError::Blob(error.0))
     }
 }
 
@@ -225,10 +198,7 @@ fn check_file(file: &MediaFile) -> Result<(), MessageError> {
         return bad("file", "is empty".to_owned());
     }
     if file.bytes.len() > LARGEST {
-        return bad(
-            "file",
-            format!("is larger than {} MiB", LARGEST / 1024 / 1024),
-        );
+        return bad("file", format!("is larger than {} MiB", LARGEST / 1024 / 1024));
     }
     if file.mime.parse::<mime::Mime>().is_err() {
         return bad("file", "needs a media type, like image/jpeg".to_owned());
@@ -244,35 +214,20 @@ fn check_file(file: &MediaFile) -> Result<(), MessageError> {
 }
 
 fn later(code: &str, error: impl std::fmt::Display) -> SendError {
-    SendError::Retry {
-        after: None,
-        reason: Reason::new(code, error.to_string()),
-    }
+    SendError::Retry { after: None, reason: Reason::new(code, error.to_string()) }
 }
 
 #[async_trait]
 impl MediaSource for MediaFiles {
     async fn open(&self, device: &DeviceLink, media: MediaId) -> Result<MediaFile, SendError> {
         let gone = || SendError::refused("media", format!("there is no file {media}"));
-        let work = self
-            .store
-            .read()
-            .await
-            .map_err(|error| later("storage", error))?;
+        let work = self.store.read().await.map_err(|error| later("storage", error))?;
         let scope = InstallationScope::system("media").within(device.account);
-        let found = work
-            .media(scope)
-            .get(media)
-            .await
-            .map_err(|error| later("storage", error))?;
+        let found = work.media(scope).get(media).await.map_err(|error| later("storage", error))?;
         let record = found.ok_or_else(gone)?;
         drop(work);
         let key = blob_key(device.account, media);
-        let bytes = self
-            .blobs
-            .get(&key)
-            .await
-            .map_err(|error| later("files", error))?;
+        let bytes = self.blobs.get(&key).await.map_err(|error| later("files", error))?;
         Ok(MediaFile {
             bytes: bytes.ok_or_else(gone)?,
             mime: record.mime,
@@ -285,11 +240,7 @@ impl MediaSource for MediaFiles {
         device: &DeviceLink,
         media: MediaId,
     ) -> Result<Option<Uploaded>, SendError> {
-        let work = self
-            .store
-            .read()
-            .await
-            .map_err(|error| later("storage", error))?;
+        let work = self.store.read().await.map_err(|error| later("storage", error))?;
         let scope = InstallationScope::system("media").within(device.account);
         let now = self.clock.now();
         let found = work.media(scope).uploaded(device.device, media, now).await;
@@ -305,14 +256,10 @@ impl MediaSource for MediaFiles {
         let scope = InstallationScope::system("media").within(device.account);
         let stored = async {
             let work = self.store.begin().await?;
-            work.media(scope)
-                .remember_upload(device.device, media, uploaded)
-                .await?;
+            work.media(scope).remember_upload(device.device, media, uploaded).await?;
             work.commit().await
         };
-        stored
-            .await
-            .map_err(|error: StoreError| later("storage", error))
+        stored.await.map_err(|error: StoreError| later("storage", error))
     }
 }
 
@@ -348,36 +295,25 @@ impl FetchMedia {
             return Ok(None);
         };
         let registry = InstallationScope::system("media");
-        let device = work
-            .device_registry(registry)
-            .by_ids(&[message.device])
-            .await?;
+        let device = work.device_registry(registry).by_ids(&[message.device]).await?;
         drop(work);
         let Some(device) = device.into_iter().next() else {
             return Ok(None);
         };
         let link = device.link();
-        let Some(port) = self
-            .channels
-            .get(&link.channel)
-            .and_then(|ports| ports.incoming_media())
+        let Some(port) = self.channels.get(&link.channel).and_then(|ports| ports.incoming_media())
         else {
             return Ok(None);
         };
         let mut fetched =
-            port.fetch(&link, &file.wire_media_id)
-                .await
-                .map_err(|error| match error {
-                    SendError::Refused { reason } => JobError::Hopeless(reason.to_string()),
-                    other => JobError::Retry(other.to_string()),
-                })?;
+            port.fetch(&link, &file.wire_media_id).await.map_err(|error| match error {
+                SendError::Refused { reason } => JobError::Hopeless(reason.to_string()),
+                other => JobError::Retry(other.to_string()),
+            })?;
         if file.filename.is_some() {
             fetched.filename.clone_from(&file.filename);
         }
-        Ok(Some(Fetched {
-            device: message.device,
-            file: fetched,
-        }))
+        Ok(Some(Fetched { device: message.device, file: fetched }))
     }
 }
 
@@ -396,24 +332,18 @@ impl Job for FetchMedia {
         let hopeless = |error: &dyn std::fmt::Display| JobError::Hopeless(error.to_string());
         let payload: FetchMediaPayload =
             serde_json::from_value(job.payload.clone()).map_err(|error| hopeless(&error))?;
-        let account = job
-            .account
-            .ok_or_else(|| hopeless(&"the job has no account"))?;
+        let account = job.account.ok_or_else(|| hopeless(&"the job has no account"))?;
         let scope = InstallationScope::system("media").within(account);
         let Some(fetched) = self.fetch(scope, payload.message_id).await? else {
             return Ok(JobEnd::Done);
         };
-        let record = self
-            .files
-            .record(scope, Some(fetched.device), &fetched.file);
+        let record = self.files.record(scope, Some(fetched.device), &fetched.file);
         let key = blob_key(account, record.id);
         let put = self.files.blobs.put(&key, fetched.file.bytes).await;
         put.map_err(|error| JobError::Retry(error.to_string()))?;
         let work = self.files.store.begin().await?;
         work.media(scope).insert(&record).await?;
-        work.messages(scope)
-            .set_media(payload.message_id, record.id)
-            .await?;
+        work.messages(scope).set_media(payload.message_id, record.id).await?;
         if !work.jobs().complete(job.id, job.fence).await? {
             return Err(JobError::ClaimLost);
         }

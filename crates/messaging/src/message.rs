@@ -296,10 +296,7 @@ pub struct Message {
 impl Message {
     /// The lane that it stands in.
     pub const fn lane(&self) -> Lane {
-        Lane {
-            device: self.device,
-            contact: self.contact,
-        }
+        Lane { device: self.device, contact: self.contact }
     }
 
     /// Takes it out of the line, with a final or settled status.

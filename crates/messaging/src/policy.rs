@@ -62,9 +62,7 @@ pub fn failed(
     message.updated_at = now;
     match error {
         SendError::Retry { after: wait, .. } => {
-            let wait = wait
-                .unwrap_or(Duration::ZERO)
-                .max(backoff(message.attempts));
+            let wait = wait.unwrap_or(Duration::ZERO).max(backoff(message.attempts));
             try_again(message, Status::Pending, after(now, wait), now);
             DeviceEffect::None
         }
@@ -73,10 +71,7 @@ pub fn failed(
             // A send that the network was too busy for was no try of the message.
             message.attempts = message.attempts.saturating_sub(1);
             try_again(message, Status::Held, until, now);
-            DeviceEffect::Pause {
-                until,
-                why: "slow_down",
-            }
+            DeviceEffect::Pause { until, why: "slow_down" }
         }
         SendError::NewContactsBlocked { until, .. } => {
             message.attempts = message.attempts.saturating_sub(1);
@@ -88,10 +83,7 @@ pub fn failed(
             let until = after(now, DEVICE_REST);
             message.attempts = message.attempts.saturating_sub(1);
             try_again(message, Status::Held, until, now);
-            DeviceEffect::Down {
-                until,
-                why: reason.to_string(),
-            }
+            DeviceEffect::Down { until, why: reason.to_string() }
         }
         SendError::Uncertain { .. } => {
             uncertain(message, settings, safety, now);
@@ -116,10 +108,7 @@ fn try_again(message: &mut Message, status: Status, at: Timestamp, now: Timestam
     message.stage = None;
     message.held_until = (status == Status::Held).then_some(at);
     // Expiry is noticed when the lane is ready, so it is never later than that.
-    message.next_at = message
-        .expires_at
-        .map_or(at, |expiry| at.min(expiry))
-        .max(now);
+    message.next_at = message.expires_at.map_or(at, |expiry| at.min(expiry)).max(now);
 }
 
 /// Nobody knows whether the message was sent. It holds its chat for the time that the policy says.

@@ -124,13 +124,7 @@ impl Messages {
         ids: Arc<dyn IdSource>,
         wake: Arc<dyn Wake>,
     ) -> Self {
-        Self {
-            store,
-            channels,
-            clock,
-            ids,
-            wake,
-        }
+        Self { store, channels, clock, ids, wake }
     }
 
     /// Takes messages into the outbox, all or none. When it returns they are durable.
@@ -164,10 +158,7 @@ impl Messages {
             && let Some(ids) = once.recall::<Vec<MessageId>>(&*work).await?
         {
             let messages = in_order(&ids, work.messages(scope).by_ids(&ids).await?);
-            return Ok(Queued {
-                messages,
-                repeated: true,
-            });
+            return Ok(Queued { messages, repeated: true });
         }
         let queued = self.send_within(&*work, scope, messages).await?;
         if let Some(once) = once {
@@ -177,10 +168,7 @@ impl Messages {
         work.commit().await?;
         self.wake.wake(Topic::Outbox);
         self.wake.wake(Topic::Events);
-        Ok(Queued {
-            messages: queued,
-            repeated: false,
-        })
+        Ok(Queued { messages: queued, repeated: false })
     }
 
     /// Takes messages into the outbox within somebody else's unit of work. Wake
@@ -194,12 +182,7 @@ impl Messages {
         scope: Scope,
         messages: &[NewMessage],
     ) -> Result<Vec<Message>, MessageError> {
-        let call = Call {
-            work,
-            scope,
-            channels: &self.channels,
-            ids: &*self.ids,
-        };
+        let call = Call { work, scope, channels: &self.channels, ids: &*self.ids };
         let queued = call.queue(messages, self.clock.now()).await?;
         Ok(queued)
     }
@@ -267,10 +250,7 @@ impl Messages {
         let message = self
             .change(grant, id, |message, now| {
                 if message.status != Status::Uncertain {
-                    return Err(MessageError::TooLate {
-                        status: message.status,
-                        problem,
-                    });
+                    return Err(MessageError::TooLate { status: message.status, problem });
                 }
                 match settlement {
                     Settlement::Sent => crate::status::reach(message, Status::Sent, now, now),
@@ -380,17 +360,12 @@ fn check_call(messages: &[NewMessage]) -> Result<(), MessageError> {
         }
         _ => return Ok(()),
     };
-    Err(MessageError::BadCall {
-        field: "messages",
-        problem,
-    })
+    Err(MessageError::BadCall { field: "messages", problem })
 }
 
 fn in_order(ids: &[MessageId], messages: Vec<Message>) -> Vec<Message> {
-    let mut by_id: HashMap<MessageId, Message> = messages
-        .into_iter()
-        .map(|message| (message.id, message))
-        .collect();
+    let mut by_id: HashMap<MessageId, Message> =
+        messages.into_iter().map(|message| (message.id, message)).collect();
     ids.iter().filter_map(|id| by_id.remove(id)).collect()
 }
 
@@ -428,12 +403,8 @@ impl Call<'_> {
         let contacts = self.contacts(new, &devices, now).await?;
         let targets = self.targets(new).await?;
         let files = self.files(new).await?;
-        let known = Known {
-            devices: &devices,
-            contacts: &contacts,
-            targets: &targets,
-            files: &files,
-        };
+        let known =
+            Known { devices: &devices, contacts: &contacts, targets: &targets, files: &files };
         let mut problems = Vec::new();
         let mut addressed = Vec::with_capacity(new.len());
         let mut fits = Vec::with_capacity(new.len());
@@ -449,10 +420,8 @@ impl Call<'_> {
         if !problems.is_empty() {
             return Err(MessageError::Invalid(problems));
         }
-        let lanes = addressed.iter().map(|to| Lane {
-            device: to.device.id,
-            contact: to.contact.id,
-        });
+        let lanes =
+            addressed.iter().map(|to| Lane { device: to.device.id, contact: to.contact.id });
         let chats = chats(self.work, self.scope, lanes, self.ids, now).await?;
         let messages: Vec<Message> = addressed
             .into_iter()
@@ -468,10 +437,7 @@ impl Call<'_> {
         let touches = touches(messages);
         self.work.conversations(self.scope).touch(&touches).await?;
         let outbox = InstallationScope::system("send");
-        self.work
-            .outbox(outbox)
-            .put(&lane_entries(messages))
-            .await?;
+        self.work.outbox(outbox).put(&lane_entries(messages)).await?;
         let events: Vec<NewEvent> = messages.iter().map(|m| queued_event(m, now)).collect();
         self.work.events().append(&events).await
     }
@@ -484,9 +450,7 @@ impl Call<'_> {
         wanted.retain(|device| self.scope.reaches(*device));
         let scope = InstallationScope::system("send");
         let found = self.work.device_registry(scope).by_ids(&wanted).await?;
-        let own = found
-            .into_iter()
-            .filter(|device| device.account == self.scope.account());
+        let own = found.into_iter().filter(|device| device.account == self.scope.account());
         Ok(own.map(|device| (device.id, device)).collect())
     }
 
@@ -546,10 +510,7 @@ impl Call<'_> {
         wanted.dedup();
         let found = self.work.contacts(self.scope).by_ids(&wanted).await?;
         let by_id: HashMap<ContactId, Contact> = found.into_iter().map(|c| (c.id, c)).collect();
-        Ok(ids
-            .into_iter()
-            .map(|id| id.and_then(|id| by_id.get(&id).cloned()))
-            .collect())
+        Ok(ids.into_iter().map(|id| id.and_then(|id| by_id.get(&id).cloned())).collect())
     }
 
     /// The stored files that the call's messages send.
@@ -573,10 +534,7 @@ impl Call<'_> {
             return Ok(HashMap::new());
         }
         let found = self.work.messages(self.scope).by_ids(&wanted).await?;
-        Ok(found
-            .into_iter()
-            .map(|message| (message.id, message))
-            .collect())
+        Ok(found.into_iter().map(|message| (message.id, message)).collect())
     }
 
     fn check<'b>(
@@ -587,21 +545,15 @@ impl Call<'_> {
         now: Timestamp,
     ) -> Result<(Addressed<'b>, Fit), Vec<FieldError>> {
         let no = |field: &str, problem: &str| vec![FieldError::new(field, problem)];
-        let device = known
-            .devices
-            .get(&new.device)
-            .ok_or_else(|| no("device_id", "no such device"))?;
+        let device =
+            known.devices.get(&new.device).ok_or_else(|| no("device_id", "no such device"))?;
         let contact = known
             .contacts
             .get(index)
             .and_then(Option::as_ref)
             .ok_or_else(|| no("to", "no such contact"))?;
         check_fields(new, known.targets, now)?;
-        if new
-            .content
-            .stored()
-            .is_some_and(|id| !known.files.contains(&id))
-        {
+        if new.content.stored().is_some_and(|id| !known.files.contains(&id)) {
             return Err(no("media_id", "no such file"));
         }
         let channel = self
@@ -611,14 +563,7 @@ impl Call<'_> {
         let capabilities = channel.channel().capabilities(&device.link());
         let content = render(new, contact)?;
         let fitted = fit(content, &capabilities, new.fallback)?;
-        Ok((
-            Addressed {
-                new,
-                device,
-                contact,
-            },
-            fitted,
-        ))
+        Ok((Addressed { new, device, contact }, fitted))
     }
 
     fn message(
@@ -629,15 +574,8 @@ impl Call<'_> {
         targets: &HashMap<MessageId, Message>,
         now: Timestamp,
     ) -> Message {
-        let Addressed {
-            new,
-            device,
-            contact,
-        } = to;
-        let lane = Lane {
-            device: device.id,
-            contact: contact.id,
-        };
+        let Addressed { new, device, contact } = to;
+        let lane = Lane { device: device.id, contact: contact.id };
         let target = new.reply_to.and_then(|id| targets.get(&id));
         let reacts = fitted.content.kind() == ContentKind::Reaction;
         let due_at = new.due_at.map_or(now, |due| due.max(now));
@@ -754,10 +692,7 @@ fn check_fields(
         problems.push(FieldError::new("to", problem));
     }
     let due = new.due_at.unwrap_or(now);
-    if new
-        .expires_at
-        .is_some_and(|expiry| expiry <= due || expiry <= now)
-    {
+    if new.expires_at.is_some_and(|expiry| expiry <= due || expiry <= now) {
         let problem = "must be later than now, and later than the time of sending";
         problems.push(FieldError::new("expires_at", problem));
     }
@@ -778,11 +713,7 @@ fn check_fields(
         }
         _ => {}
     }
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(problems)
-    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 /// Fills `{variable}`s: the call's own first, then the contact's, then `name` and `phone`.
@@ -838,12 +769,10 @@ fn fill_json(
         Value::String(text) if matches!(field, "text" | "payload" | "coupon_code") => {
             fill("components", text)
         }
-        Value::Array(items) => items
-            .iter_mut()
-            .try_for_each(|item| fill_json(field, item, fill)),
-        Value::Object(fields) => fields
-            .iter_mut()
-            .try_for_each(|(name, item)| fill_json(name, item, fill)),
+        Value::Array(items) => items.iter_mut().try_for_each(|item| fill_json(field, item, fill)),
+        Value::Object(fields) => {
+            fields.iter_mut().try_for_each(|(name, item)| fill_json(name, item, fill))
+        }
         _ => Ok(()),
     }
 }

@@ -17,9 +17,7 @@ impl<'a> Captures<'a> {
 
     /// What the capture of this name took.
     pub fn get(&self, name: &str) -> Option<&'a str> {
-        self.iter()
-            .find(|&(own, _)| own == name)
-            .map(|(_, text)| text)
+        self.iter().find(|&(own, _)| own == name).map(|(_, text)| text)
     }
 
     /// Names and texts, in the order of the keyword.
@@ -39,8 +37,6 @@ impl<'a> Captures<'a> {
 
     /// The same, independent of the message.
     pub fn to_map(&self) -> BTreeMap<String, String> {
-        self.iter()
-            .map(|(name, text)| (name.to_owned(), text.to_owned()))
-            .collect()
+        self.iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect()
     }
 }

@@ -10,10 +10,7 @@ pub enum KeywordProblem {
     #[error("it is empty; write at least one word")]
     Empty,
     /// Longer than [`limits::MAX_KEYWORD_CHARS`].
-    #[error(
-        "it has {chars} characters, {} are allowed; shorten it",
-        limits::MAX_KEYWORD_CHARS
-    )]
+    #[error("it has {chars} characters, {} are allowed; shorten it", limits::MAX_KEYWORD_CHARS)]
     TooLong {
         /// Its length in characters.
         chars: usize,
@@ -107,11 +104,7 @@ pub enum RuleError {
 
 impl RuleError {
     pub(crate) fn keyword(index: usize, keyword: &str, problem: KeywordProblem) -> Self {
-        Self::Keyword {
-            index,
-            keyword: shortened(keyword),
-            problem,
-        }
+        Self::Keyword { index, keyword: shortened(keyword), problem }
     }
 }
 
@@ -141,9 +134,7 @@ pub struct UnknownKind {
 
 impl UnknownKind {
     pub(crate) fn new(name: &str) -> Self {
-        Self {
-            name: shortened(name),
-        }
+        Self { name: shortened(name) }
     }
 }
 

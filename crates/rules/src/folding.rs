@@ -15,11 +15,7 @@
 /// assert_eq!(Folding::default(), Folding { case: true, spaces: true, punctuation: true });
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(default)
-)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct Folding {
     /// Full Unicode case folding: `Straße` = `STRASSE`, `ΟΔΟΣ` = `οδος`.
     ///
@@ -38,18 +34,10 @@ pub struct Folding {
 
 impl Folding {
     /// Nothing but what always happens: only the same text is the same.
-    pub const NONE: Self = Self {
-        case: false,
-        spaces: false,
-        punctuation: false,
-    };
+    pub const NONE: Self = Self { case: false, spaces: false, punctuation: false };
 
     /// Case, spaces and punctuation do not matter.
-    pub const ALL: Self = Self {
-        case: true,
-        spaces: true,
-        punctuation: true,
-    };
+    pub const ALL: Self = Self { case: true, spaces: true, punctuation: true };
 }
 
 impl Default for Folding {

@@ -92,23 +92,17 @@ impl Keyword {
     /// Takes `<name>` and answers what follows it.
     fn read_capture<'t>(&mut self, text: &'t str) -> Result<&'t str, KeywordProblem> {
         let inside = text.strip_prefix('<').unwrap_or(text);
-        let (name, rest) = inside
-            .split_once('>')
-            .ok_or(KeywordProblem::UnclosedCapture)?;
+        let (name, rest) = inside.split_once('>').ok_or(KeywordProblem::UnclosedCapture)?;
         if name.is_empty() {
             return Err(KeywordProblem::EmptyName);
         }
-        let name = name::normalised(name).ok_or_else(|| KeywordProblem::InvalidName {
-            name: shortened(name),
-        })?;
+        let name = name::normalised(name)
+            .ok_or_else(|| KeywordProblem::InvalidName { name: shortened(name) })?;
         if self.captures().any(|other| other == name) {
             return Err(KeywordProblem::RepeatedName { name });
         }
         if let Some(Part::Capture(left)) = self.parts.last() {
-            return Err(KeywordProblem::TouchingCaptures {
-                left: left.clone(),
-                right: name,
-            });
+            return Err(KeywordProblem::TouchingCaptures { left: left.clone(), right: name });
         }
         if self.captures().count() == MAX_CAPTURES_PER_KEYWORD {
             return Err(KeywordProblem::TooManyCaptures);

@@ -57,20 +57,14 @@ impl Edge {
 
 impl Pattern {
     pub(crate) fn compile(keyword: &Keyword, folding: Folding) -> Result<Self, KeywordProblem> {
-        let mut pattern = Self {
-            head: String::new(),
-            steps: Vec::new(),
-        };
+        let mut pattern = Self { head: String::new(), steps: Vec::new() };
         let parts = keyword.parts();
         let mut written = false;
         for (index, part) in parts.iter().enumerate() {
             match part {
                 Part::Capture(name) => pattern.push_capture(name),
                 Part::Text(text) => {
-                    let sides = Sides {
-                        before: index > 0,
-                        after: index + 1 < parts.len(),
-                    };
+                    let sides = Sides { before: index > 0, after: index + 1 < parts.len() };
                     let folded = Folded::beside(text, folding, sides).into_string();
                     let blank = folded.trim().is_empty();
                     let foldable = !text.trim().is_empty();
@@ -93,10 +87,7 @@ impl Pattern {
     fn push_capture(&mut self, name: &str) {
         match self.steps.last_mut() {
             Some(step) if step.text.is_empty() => step.names.push(name.to_owned()),
-            _ => self.steps.push(Step {
-                names: vec![name.to_owned()],
-                text: String::new(),
-            }),
+            _ => self.steps.push(Step { names: vec![name.to_owned()], text: String::new() }),
         }
     }
 
@@ -136,11 +127,7 @@ impl Pattern {
             MatchKind::End => (Edge::Open(words), Edge::Message),
             MatchKind::Contains => (Edge::Open(words), Edge::Open(words)),
         };
-        let right = if self.steps.is_empty() {
-            last
-        } else {
-            Edge::CAPTURE
-        };
+        let right = if self.steps.is_empty() { last } else { Edge::CAPTURE };
         let mut end = if self.head.is_empty() {
             0
         } else {
@@ -148,11 +135,7 @@ impl Pattern {
         };
         let mut taken = Vec::new();
         for (index, step) in self.steps.iter().enumerate() {
-            let right = if index + 1 == self.steps.len() {
-                last
-            } else {
-                Edge::CAPTURE
-            };
+            let right = if index + 1 == self.steps.len() { last } else { Edge::CAPTURE };
             let found = step.place(message, end, right)?;
             step.share_out(message, end..found.start, &mut taken);
             end = found.end;
@@ -186,11 +169,7 @@ impl Step {
         for (index, name) in self.names.iter().enumerate() {
             let Some(mut span) = words.next() else { return };
             if index == 0 {
-                span.end = words
-                    .by_ref()
-                    .take(several)
-                    .last()
-                    .map_or(span.end, |word| word.end);
+                span.end = words.by_ref().take(several).last().map_or(span.end, |word| word.end);
             }
             taken.push((name, span));
         }
@@ -207,20 +186,11 @@ fn place(message: &Folded, from: usize, text: &str, edges: (Edge, Edge)) -> Opti
             && (right != Edge::Message || found.end == whole.len())
     };
     if left == Edge::Message {
-        return whole
-            .starts_with(text)
-            .then_some(0..text.len())
-            .filter(holds);
+        return whole.starts_with(text).then_some(0..text.len()).filter(holds);
     }
     if right == Edge::Message {
-        let start = whole
-            .len()
-            .checked_sub(text.len())
-            .filter(|&start| start >= from)?;
-        return whole
-            .ends_with(text)
-            .then_some(start..whole.len())
-            .filter(holds);
+        let start = whole.len().checked_sub(text.len()).filter(|&start| start >= from)?;
+        return whole.ends_with(text).then_some(start..whole.len()).filter(holds);
     }
     let mut from = from;
     loop {

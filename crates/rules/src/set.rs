@@ -69,12 +69,8 @@ impl<K> RuleSet<K> {
     /// The first rule that is wrong, by its position. [`Rule::check`] finds the
     /// same faults one rule at a time.
     pub fn compile(rules: impl IntoIterator<Item = Rule<K>>) -> Result<Self, CompileError> {
-        let mut set = Self {
-            keys: Vec::new(),
-            entries: Vec::new(),
-            tried: Vec::new(),
-            foldings: Vec::new(),
-        };
+        let mut set =
+            Self { keys: Vec::new(), entries: Vec::new(), tried: Vec::new(), foldings: Vec::new() };
         for rule in rules {
             set.add(rule)?;
         }
@@ -111,48 +107,32 @@ impl<K> RuleSet<K> {
         if position == MAX_RULES {
             return Err(CompileError::TooManyRules);
         }
-        let patterns = rule
-            .patterns()
-            .map_err(|source| CompileError::Rule { position, source })?;
+        let patterns = rule.patterns().map_err(|source| CompileError::Rule { position, source })?;
         let folding = self.folding_index(rule.folding);
-        self.entries.extend(
-            patterns
-                .into_iter()
-                .enumerate()
-                .map(|(keyword, pattern)| Entry {
-                    rule: position,
-                    keyword,
-                    kind: rule.kind,
-                    words: rule.words,
-                    folding,
-                    text_chars: pattern.text_chars(),
-                    pattern,
-                    priority: rule.priority,
-                }),
-        );
+        self.entries.extend(patterns.into_iter().enumerate().map(|(keyword, pattern)| Entry {
+            rule: position,
+            keyword,
+            kind: rule.kind,
+            words: rule.words,
+            folding,
+            text_chars: pattern.text_chars(),
+            pattern,
+            priority: rule.priority,
+        }));
         self.keys.push(rule.key);
         Ok(())
     }
 
     fn folding_index(&mut self, folding: Folding) -> usize {
-        self.foldings
-            .iter()
-            .position(|index| index.folding == folding)
-            .unwrap_or_else(|| {
-                self.foldings.push(FoldingIndex {
-                    folding,
-                    exact: HashMap::new(),
-                });
-                self.foldings.len() - 1
-            })
+        self.foldings.iter().position(|index| index.folding == folding).unwrap_or_else(|| {
+            self.foldings.push(FoldingIndex { folding, exact: HashMap::new() });
+            self.foldings.len() - 1
+        })
     }
 
     fn index(&mut self) {
         for (at, entry) in self.entries.iter().enumerate() {
-            let literal = entry
-                .pattern
-                .as_literal()
-                .filter(|_| entry.kind == MatchKind::Exact);
+            let literal = entry.pattern.as_literal().filter(|_| entry.kind == MatchKind::Exact);
             match (literal, self.foldings.get_mut(entry.folding)) {
                 (Some(text), Some(index)) => {
                     index.exact.entry(text.to_owned()).or_default().push(at);

@@ -12,9 +12,7 @@ pub(crate) struct SandboxClock {
 impl SandboxClock {
     /// Sandbox time in milliseconds since the Unix epoch.
     pub(crate) fn now_ms(&self) -> u64 {
-        let real = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         millis(real).saturating_add(self.offset_ms.load(Ordering::Relaxed))
     }
 
@@ -38,10 +36,7 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 }
 
 /// Waits in real time; the clock's offset plays no part.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the adapter through which the sandbox waits"
-)]
+#[expect(clippy::disallowed_methods, reason = "the adapter through which the sandbox waits")]
 pub(crate) async fn pause(ms: u64) {
     if ms > 0 {
         tokio::time::sleep(Duration::from_millis(ms)).await;

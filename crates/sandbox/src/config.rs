@@ -146,10 +146,6 @@ pub struct RetryPlan {
 
 impl Default for RetryPlan {
     fn default() -> Self {
-        Self {
-            gap_ms: 50,
-            max_gap_ms: 2_000,
-            total_ms: 86_400_000,
-        }
+        Self { gap_ms: 50, max_gap_ms: 2_000, total_ms: 86_400_000 }
     }
 }

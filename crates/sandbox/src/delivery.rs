@@ -58,11 +58,7 @@ pub(crate) fn depart(world: &Arc<World>, journey: Journey, witness: Option<mpsc:
 fn stages(world: &World, journey: &Journey) -> Vec<(DeliveryStatus, u64)> {
     let settings = world.settings();
     let wait = |range| {
-        if journey.at_once {
-            0
-        } else {
-            world.dice.delay(range)
-        }
+        if journey.at_once { 0 } else { world.dice.delay(range) }
     };
     let step = || wait(settings.delivery_delay_ms);
     if journey.failure.is_some() {
@@ -75,11 +71,7 @@ fn stages(world: &World, journey: &Journey) -> Vec<(DeliveryStatus, u64)> {
             stages.push((DeliveryStatus::Read, wait(settings.read_delay_ms)));
         }
     }
-    if journey
-        .faults
-        .iter()
-        .any(|fault| matches!(fault, FaultEffect::Reorder))
-    {
+    if journey.faults.iter().any(|fault| matches!(fault, FaultEffect::Reorder)) {
         stages.reverse();
     }
     stages
@@ -87,10 +79,7 @@ fn stages(world: &World, journey: &Journey) -> Vec<(DeliveryStatus, u64)> {
 
 async fn travel(world: &Arc<World>, journey: &Journey, ticket: Ticket) {
     pause(extra_delay(&journey.faults)).await;
-    let silent = journey
-        .faults
-        .iter()
-        .any(|fault| matches!(fault, FaultEffect::Lose));
+    let silent = journey.faults.iter().any(|fault| matches!(fault, FaultEffect::Lose));
     for (stage, wait) in stages(world, journey) {
         pause(wait).await;
         world.messages().advance(&journey.wamid, stage);
@@ -148,16 +137,7 @@ pub(crate) fn copies(faults: &[FaultEffect]) -> u32 {
 
 /// How much later webhooks come under these faults, in milliseconds.
 pub(crate) fn extra_delay(faults: &[FaultEffect]) -> u64 {
-    faults
-        .iter()
-        .map(|fault| {
-            if let FaultEffect::Delay { ms } = fault {
-                *ms
-            } else {
-                0
-            }
-        })
-        .sum()
+    faults.iter().map(|fault| if let FaultEffect::Delay { ms } = fault { *ms } else { 0 }).sum()
 }
 
 /// The customer's automatic answer, if there is one.
@@ -167,9 +147,7 @@ async fn answer(world: &Arc<World>, journey: &Journey) {
         return;
     };
     pause(customer.reply_delay_ms).await;
-    let body = template
-        .replace("{name}", &customer.name)
-        .replace("{text}", &journey.text);
+    let body = template.replace("{name}", &customer.name).replace("{text}", &journey.text);
     let mut inbound = Inbound::new(&customer.number, InboundContent::Text { body });
     inbound.phone_number_id = Some(journey.number.id.clone());
     if let Err(error) = world.customer_says(inbound) {

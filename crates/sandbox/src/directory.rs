@@ -57,10 +57,7 @@ pub(crate) struct Access {
 #[derive(Debug, Clone)]
 pub(crate) enum Route {
     /// Updates about a number of an account.
-    Number {
-        waba_id: String,
-        phone_number_id: String,
-    },
+    Number { waba_id: String, phone_number_id: String },
     /// Straight to an app's callback.
     App(String),
 }
@@ -88,9 +85,7 @@ impl Directory {
     /// The seeded account with its app, number, token and templates.
     pub(crate) fn seeded(now_ms: u64) -> Self {
         let mut directory = Self::default();
-        directory
-            .apps
-            .insert(DEFAULT_APP_ID.to_owned(), App::default());
+        directory.apps.insert(DEFAULT_APP_ID.to_owned(), App::default());
         let account = NewAccount {
             waba_id: Some(DEFAULT_WABA_ID.to_owned()),
             name: Some("Sandbox Shop".to_owned()),
@@ -111,16 +106,11 @@ impl Directory {
     }
 
     pub(crate) fn accounts(&self) -> Vec<Account> {
-        self.accounts
-            .values()
-            .map(|account| self.with_tokens(account))
-            .collect()
+        self.accounts.values().map(|account| self.with_tokens(account)).collect()
     }
 
     pub(crate) fn account(&self, waba_id: &str) -> Option<Account> {
-        self.accounts
-            .get(waba_id)
-            .map(|account| self.with_tokens(account))
+        self.accounts.get(waba_id).map(|account| self.with_tokens(account))
     }
 
     pub(crate) fn account_mut(&mut self, waba_id: &str) -> Option<&mut Account> {
@@ -133,10 +123,7 @@ impl Directory {
         };
         let mut tokens: Vec<_> = self.tokens.iter().filter_map(valid).collect();
         tokens.sort();
-        Account {
-            tokens,
-            ..account.clone()
-        }
+        Account { tokens, ..account.clone() }
     }
 
     pub(crate) fn add_account(
@@ -147,20 +134,10 @@ impl Directory {
     ) -> Result<Account, SandboxError> {
         let waba_id = new.waba_id.unwrap_or_else(|| dice.graph_id());
         if self.accounts.contains_key(&waba_id) {
-            return Err(SandboxError::Exists {
-                kind: "account",
-                id: waba_id,
-            });
+            return Err(SandboxError::Exists { kind: "account", id: waba_id });
         }
-        if let Some(token) = new
-            .token
-            .as_ref()
-            .filter(|token| self.tokens.contains_key(*token))
-        {
-            return Err(SandboxError::Exists {
-                kind: "token",
-                id: token.clone(),
-            });
+        if let Some(token) = new.token.as_ref().filter(|token| self.tokens.contains_key(*token)) {
+            return Err(SandboxError::Exists { kind: "token", id: token.clone() });
         }
         let app_id = new.app_id.unwrap_or_else(|| DEFAULT_APP_ID.to_owned());
         let app = self.apps.entry(app_id.clone()).or_default();
@@ -178,18 +155,13 @@ impl Directory {
             tokens: Vec::new(),
         };
         self.accounts.insert(waba_id.clone(), account);
-        let numbers = if new.numbers.is_empty() {
-            vec![NewNumber::default()]
-        } else {
-            new.numbers
-        };
+        let numbers = if new.numbers.is_empty() { vec![NewNumber::default()] } else { new.numbers };
         for number in numbers {
             self.add_number(&waba_id, number, dice)?;
         }
         self.add_token(&waba_id, new.token, dice, now_ms)?;
         self.seed_templates(&waba_id);
-        self.account(&waba_id)
-            .ok_or_else(|| SandboxError::not_found("account", waba_id))
+        self.account(&waba_id).ok_or_else(|| SandboxError::not_found("account", waba_id))
     }
 
     /// Template ids derive from what they name, so that they stay the same between runs.
@@ -243,20 +215,14 @@ impl Directory {
         }
         let token =
             token.unwrap_or_else(|| format!("EAAG{:016x}{:016x}", dice.next(), dice.next()));
-        let grant = Grant {
-            waba_id: waba_id.to_owned(),
-            expired: false,
-            issued_at_ms: now_ms,
-        };
+        let grant = Grant { waba_id: waba_id.to_owned(), expired: false, issued_at_ms: now_ms };
         self.tokens.insert(token.clone(), grant);
         Ok(token)
     }
 
     pub(crate) fn expire_token(&mut self, token: &str) -> Result<(), SandboxError> {
-        let grant = self
-            .tokens
-            .get_mut(token)
-            .ok_or_else(|| SandboxError::not_found("token", "given"))?;
+        let grant =
+            self.tokens.get_mut(token).ok_or_else(|| SandboxError::not_found("token", "given"))?;
         grant.expired = true;
         Ok(())
     }
@@ -277,9 +243,7 @@ impl Directory {
                  PST. The current time is Sunday, 02-Jan-22 00:00:00 PST.",
                 Some(463),
             )),
-            Some(grant) => Ok(Access {
-                waba_id: grant.waba_id.clone(),
-            }),
+            Some(grant) => Ok(Access { waba_id: grant.waba_id.clone() }),
         }
     }
 
@@ -289,11 +253,7 @@ impl Directory {
     }
 
     pub(crate) fn number_of(&self, waba_id: &str, id: &str) -> Option<&Number> {
-        self.accounts
-            .get(waba_id)?
-            .numbers
-            .iter()
-            .find(|number| number.id == id)
+        self.accounts.get(waba_id)?.numbers.iter().find(|number| number.id == id)
     }
 
     pub(crate) fn number_mut(&mut self, access: &Access, id: &str) -> Option<&mut Number> {
@@ -308,18 +268,10 @@ impl Directory {
 
     pub(crate) fn profile(&mut self, phone_number_id: &str) -> &mut Map<String, Value> {
         let blank = || {
-            let texts = [
-                ("about", "Hey there! I am using WhatsApp."),
-                ("vertical", "UNDEFINED"),
-            ];
-            texts
-                .map(|(key, text)| (key.to_owned(), text.into()))
-                .into_iter()
-                .collect()
+            let texts = [("about", "Hey there! I am using WhatsApp."), ("vertical", "UNDEFINED")];
+            texts.map(|(key, text)| (key.to_owned(), text.into())).into_iter().collect()
         };
-        self.profiles
-            .entry(phone_number_id.to_owned())
-            .or_insert_with(blank)
+        self.profiles.entry(phone_number_id.to_owned()).or_insert_with(blank)
     }
 
     pub(crate) fn templates(&self, waba_id: &str) -> &[Template] {
@@ -385,27 +337,15 @@ impl Directory {
     pub(crate) fn resolve(&self, route: &Route) -> Option<Target> {
         let (app_id, own) = match route {
             Route::App(app_id) => (app_id, None),
-            Route::Number {
-                waba_id,
-                phone_number_id,
-            } => {
-                let account = self
-                    .accounts
-                    .get(waba_id)
-                    .filter(|account| account.subscribed)?;
+            Route::Number { waba_id, phone_number_id } => {
+                let account = self.accounts.get(waba_id).filter(|account| account.subscribed)?;
                 let number = self.number_of(waba_id, phone_number_id);
                 let own = number.and_then(|number| number.override_callback_uri.as_ref());
-                (
-                    &account.app_id,
-                    own.or(account.override_callback_uri.as_ref()),
-                )
+                (&account.app_id, own.or(account.override_callback_uri.as_ref()))
             }
         };
         let app = self.apps.get(app_id)?;
         let url = own.or(app.callback_url.as_ref())?.clone();
-        Some(Target {
-            url,
-            secret: app.secret.clone(),
-        })
+        Some(Target { url, secret: app.secret.clone() })
     }
 }

@@ -49,9 +49,6 @@ pub enum SandboxError {
 
 impl SandboxError {
     pub(crate) fn not_found(kind: &'static str, id: impl Into<String>) -> Self {
-        Self::NotFound {
-            kind,
-            id: id.into(),
-        }
+        Self::NotFound { kind, id: id.into() }
     }
 }

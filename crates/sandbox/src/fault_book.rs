@@ -19,18 +19,12 @@ impl FaultBook {
             return Err(SandboxError::Invalid(text));
         }
         if fault.probability.is_some_and(|p| !(0.0..=1.0).contains(&p)) {
-            return Err(SandboxError::Invalid(
-                "probability is from 0 to 1".to_owned(),
-            ));
+            return Err(SandboxError::Invalid("probability is from 0 to 1".to_owned()));
         }
         fault.to = fault.to.as_deref().map(customer_key);
         self.last_id += 1;
         if fault.times != Some(0) {
-            self.active.push(ActiveFault {
-                id: self.last_id,
-                fault,
-                struck: 0,
-            });
+            self.active.push(ActiveFault { id: self.last_id, fault, struck: 0 });
         }
         Ok(self.last_id)
     }
@@ -45,10 +39,7 @@ impl FaultBook {
 
     /// The first fault that strikes here, counted off.
     pub(crate) fn strike(&mut self, at: Place<'_>, dice: &Dice) -> Option<FaultEffect> {
-        self.active
-            .iter_mut()
-            .find_map(|active| active.strike(at, dice))
-            .inspect(|_| self.tidy())
+        self.active.iter_mut().find_map(|active| active.strike(at, dice)).inspect(|_| self.tidy())
     }
 
     /// All faults that strike here, counted off.
@@ -56,11 +47,7 @@ impl FaultBook {
         if self.active.is_empty() {
             return Vec::new();
         }
-        let struck = self
-            .active
-            .iter_mut()
-            .filter_map(|active| active.strike(at, dice))
-            .collect();
+        let struck = self.active.iter_mut().filter_map(|active| active.strike(at, dice)).collect();
         self.tidy();
         struck
     }
@@ -83,17 +70,12 @@ impl ActiveFault {
     fn strike(&mut self, at: Place<'_>, dice: &Dice) -> Option<FaultEffect> {
         let fault = &mut self.fault;
         let here = fault.on == at.point
-            && fault
-                .to
-                .as_ref()
-                .is_none_or(|to| at.customer.contains(&to.as_str()))
+            && fault.to.as_ref().is_none_or(|to| at.customer.contains(&to.as_str()))
             && fault
                 .phone_number_id
                 .as_ref()
                 .is_none_or(|id| at.phone_number_id == Some(id.as_str()))
-            && fault
-                .probability
-                .is_none_or(|probability| dice.chance(probability));
+            && fault.probability.is_none_or(|probability| dice.chance(probability));
         if !here {
             return None;
         }

@@ -38,14 +38,7 @@ impl Fault {
 
     /// A fault that strikes once at the given point.
     pub fn on(on: FaultPoint, effect: FaultEffect) -> Self {
-        Self {
-            on,
-            effect,
-            times: once(),
-            to: None,
-            phone_number_id: None,
-            probability: None,
-        }
+        Self { on, effect, times: once(), to: None, phone_number_id: None, probability: None }
     }
 
     /// Strikes this often; 0 = until cleared.

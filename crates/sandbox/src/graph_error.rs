@@ -31,18 +31,12 @@ impl GraphError {
 
     /// An error with `error_data.details`.
     pub(crate) fn detailed(code: u32, details: impl Into<String>) -> Self {
-        Self {
-            details: Some(details.into()),
-            ..Self::of(code)
-        }
+        Self { details: Some(details.into()), ..Self::of(code) }
     }
 
     /// Code 100 with Meta's wording for one parameter.
     pub(crate) fn parameter(text: impl AsRef<str>) -> Self {
-        Self {
-            message: format!("(#100) {}", text.as_ref()),
-            ..Self::of(100)
-        }
+        Self { message: format!("(#100) {}", text.as_ref()), ..Self::of(100) }
     }
 
     /// Code 131009: a value out of its bounds.
@@ -57,11 +51,7 @@ impl GraphError {
 
     /// Code 190: the token is missing, unknown or expired.
     pub(crate) fn token(message: &str, subcode: Option<u32>) -> Self {
-        Self {
-            message: message.to_owned(),
-            subcode,
-            ..Self::of(190)
-        }
+        Self { message: message.to_owned(), subcode, ..Self::of(190) }
     }
 
     /// Code 100, subcode 33: no such object for this token.
@@ -81,10 +71,7 @@ impl GraphError {
 
     /// Code 2500: the path is none of Meta's, or not one the sandbox serves.
     pub(crate) fn no_path(path: &str) -> Self {
-        Self {
-            message: format!("Unknown path components: {path}"),
-            ..Self::of(2_500)
-        }
+        Self { message: format!("Unknown path components: {path}"), ..Self::of(2_500) }
     }
 
     pub(crate) fn with_status(mut self, status: u16) -> Self {
@@ -118,10 +105,7 @@ impl GraphError {
 impl IntoResponse for GraphError {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
-        let challenge = format!(
-            "OAuth \"Facebook Platform\" \"{}\" \"{}\"",
-            self.kind, self.code
-        );
+        let challenge = format!("OAuth \"Facebook Platform\" \"{}\" \"{}\"", self.kind, self.code);
         (status, [("www-authenticate", challenge)], Json(self.body())).into_response()
     }
 }

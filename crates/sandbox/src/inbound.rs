@@ -189,10 +189,7 @@ fn to_base64<S: Serializer>(data: &Bytes, serializer: S) -> Result<S::Ok, S::Err
 
 fn from_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
     let text = String::deserialize(deserializer)?;
-    STANDARD
-        .decode(text)
-        .map(Bytes::from)
-        .map_err(serde::de::Error::custom)
+    STANDARD.decode(text).map(Bytes::from).map_err(serde::de::Error::custom)
 }
 
 /// Bytes that are base64 in JSON.

@@ -36,11 +36,7 @@ const TYPES: [(&str, MediaKind, usize); 18] = [
     ("application/pdf", MediaKind::Document, 100 * MB),
     ("application/msword", MediaKind::Document, 100 * MB),
     ("application/vnd.ms-excel", MediaKind::Document, 100 * MB),
-    (
-        "application/vnd.ms-powerpoint",
-        MediaKind::Document,
-        100 * MB,
-    ),
+    ("application/vnd.ms-powerpoint", MediaKind::Document, 100 * MB),
     (
         "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
         MediaKind::Document,
@@ -70,15 +66,8 @@ pub(crate) enum MediaFlaw {
 /// Checks a file before it is stored.
 pub(crate) fn check_upload(mime_type: &str, size: usize) -> Result<(), MediaFlaw> {
     let bare = bare(mime_type);
-    let (.., limit) = TYPES
-        .iter()
-        .find(|(name, ..)| *name == bare)
-        .ok_or(MediaFlaw::Type)?;
-    if size == 0 || size > *limit {
-        Err(MediaFlaw::Size(*limit))
-    } else {
-        Ok(())
-    }
+    let (.., limit) = TYPES.iter().find(|(name, ..)| *name == bare).ok_or(MediaFlaw::Type)?;
+    if size == 0 || size > *limit { Err(MediaFlaw::Size(*limit)) } else { Ok(()) }
 }
 
 /// Checks a stored file against the kind of message it is sent as.
@@ -87,33 +76,18 @@ pub(crate) fn check_kind(kind: MediaKind, mime_type: &str, size: usize) -> Resul
         return Ok(());
     }
     let bare = bare(mime_type);
-    let found = TYPES
-        .iter()
-        .find(|(name, fits, _)| *name == bare && *fits == kind);
+    let found = TYPES.iter().find(|(name, fits, _)| *name == bare && *fits == kind);
     let (.., limit) = found.ok_or(MediaFlaw::Type)?;
-    if size > *limit {
-        Err(MediaFlaw::Size(*limit))
-    } else {
-        Ok(())
-    }
+    if size > *limit { Err(MediaFlaw::Size(*limit)) } else { Ok(()) }
 }
 
 /// All supported types, for the error text.
 pub(crate) fn supported_types() -> String {
-    TYPES
-        .iter()
-        .map(|(name, ..)| *name)
-        .collect::<Vec<_>>()
-        .join(", ")
+    TYPES.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", ")
 }
 
 fn bare(mime_type: &str) -> String {
-    mime_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
+    mime_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// A stored file.
@@ -157,10 +131,7 @@ impl MediaStore {
     }
 
     pub(crate) fn get(&self, id: &str, now_ms: u64) -> Option<StoredMedia> {
-        self.files
-            .get(id)
-            .filter(|file| file.expires_at_ms > now_ms)
-            .cloned()
+        self.files.get(id).filter(|file| file.expires_at_ms > now_ms).cloned()
     }
 
     pub(crate) fn delete(&mut self, id: &str) -> bool {

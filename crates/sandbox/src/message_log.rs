@@ -85,15 +85,9 @@ impl MessageLog {
         self.last += 1;
         message.sequence = self.last;
         self.by_wamid.insert(Arc::clone(&message.wamid), self.last);
-        self.by_customer
-            .entry(Arc::clone(&message.customer))
-            .or_default()
-            .push_back(self.last);
+        self.by_customer.entry(Arc::clone(&message.customer)).or_default().push_back(self.last);
         if let Some(reference) = &message.reference {
-            self.by_reference
-                .entry(Arc::clone(reference))
-                .or_default()
-                .push_back(self.last);
+            self.by_reference.entry(Arc::clone(reference)).or_default().push_back(self.last);
         }
         self.entries.push_back(message);
     }
@@ -130,8 +124,7 @@ impl MessageLog {
     }
 
     pub(crate) fn get(&self, wamid: &str) -> Option<SentMessage> {
-        self.by_sequence(*self.by_wamid.get(wamid)?)
-            .map(Accepted::view)
+        self.by_sequence(*self.by_wamid.get(wamid)?).map(Accepted::view)
     }
 
     /// The last message a customer got from a number.
@@ -145,10 +138,7 @@ impl MessageLog {
 
     /// Records a status unless the message is further along already.
     pub(crate) fn advance(&mut self, wamid: &str, status: DeliveryStatus) {
-        let position = self
-            .by_wamid
-            .get(wamid)
-            .and_then(|sequence| self.position(*sequence));
+        let position = self.by_wamid.get(wamid).and_then(|sequence| self.position(*sequence));
         if let Some(entry) = position.and_then(|at| self.entries.get_mut(at)) {
             entry.status = entry.status.max(status);
         }
@@ -164,13 +154,8 @@ impl MessageLog {
         let after = filter.after.unwrap_or(0);
         let fits = |entry: &&Accepted| {
             entry.sequence > after
-                && key
-                    .as_ref()
-                    .is_none_or(|key| *entry.customer == **key || *entry.to == **key)
-                && filter
-                    .phone_number_id
-                    .as_ref()
-                    .is_none_or(|id| *entry.phone_number_id == **id)
+                && key.as_ref().is_none_or(|key| *entry.customer == **key || *entry.to == **key)
+                && filter.phone_number_id.as_ref().is_none_or(|id| *entry.phone_number_id == **id)
         };
         let limit = filter.limit.unwrap_or(usize::MAX);
         match index {
@@ -182,13 +167,7 @@ impl MessageLog {
                 .take(limit)
                 .map(Accepted::view)
                 .collect(),
-            None => self
-                .entries
-                .iter()
-                .filter(fits)
-                .take(limit)
-                .map(Accepted::view)
-                .collect(),
+            None => self.entries.iter().filter(fits).take(limit).map(Accepted::view).collect(),
         }
     }
 

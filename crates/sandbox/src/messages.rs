@@ -78,18 +78,12 @@ pub struct MessageFilter {
 impl MessageFilter {
     /// Everything a recipient got.
     pub fn to(to: impl Into<String>) -> Self {
-        Self {
-            to: Some(to.into()),
-            ..Self::default()
-        }
+        Self { to: Some(to.into()), ..Self::default() }
     }
 
     /// Everything with this `biz_opaque_callback_data`.
     pub fn reference(reference: impl Into<String>) -> Self {
-        Self {
-            reference: Some(reference.into()),
-            ..Self::default()
-        }
+        Self { reference: Some(reference.into()), ..Self::default() }
     }
 }
 

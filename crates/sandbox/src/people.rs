@@ -48,8 +48,7 @@ impl People {
             return None;
         }
         let customer = newcomer(&number);
-        self.aliases
-            .insert(customer.user_id.clone(), number.clone());
+        self.aliases.insert(customer.user_id.clone(), number.clone());
         self.customers.insert(number, customer.clone());
         Some(customer)
     }
@@ -62,17 +61,14 @@ impl People {
     ) -> Option<Customer> {
         let number = self.meet(key)?.number;
         if let Some(open) = patch.window_open {
-            self.last_words
-                .retain(|(customer, _), _| open || *customer != number);
-            self.opened
-                .insert(number.clone(), if open { now_ms } else { 0 });
+            self.last_words.retain(|(customer, _), _| open || *customer != number);
+            self.opened.insert(number.clone(), if open { now_ms } else { 0 });
         }
         let customer = self.customers.get_mut(&number)?;
         self.aliases.retain(|_, known| *known != number);
         apply(customer, patch);
         let customer = customer.clone();
-        self.aliases
-            .insert(customer.user_id.clone(), number.clone());
+        self.aliases.insert(customer.user_id.clone(), number.clone());
         if customer.wa_id != number {
             self.aliases.insert(customer.wa_id.clone(), number);
         }
@@ -81,27 +77,20 @@ impl People {
 
     /// The customer wrote: the window opens.
     pub(crate) fn heard(&mut self, customer: &str, phone_number_id: &str, now_ms: u64) {
-        self.last_words
-            .insert((customer.to_owned(), phone_number_id.to_owned()), now_ms);
+        self.last_words.insert((customer.to_owned(), phone_number_id.to_owned()), now_ms);
     }
 
     /// Whether free-form messages may go out.
     pub(crate) fn window_open(&self, customer: &str, phone_number_id: &str, now_ms: u64) -> bool {
-        let said = self
-            .last_words
-            .get(&(customer.to_owned(), phone_number_id.to_owned()));
+        let said = self.last_words.get(&(customer.to_owned(), phone_number_id.to_owned()));
         let opened = self.opened.get(customer);
-        said.into_iter()
-            .chain(opened)
-            .any(|at| now_ms.saturating_sub(*at) < WINDOW_MS)
+        said.into_iter().chain(opened).any(|at| now_ms.saturating_sub(*at) < WINDOW_MS)
     }
 
     /// The customer's next automatic answer.
     pub(crate) fn next_answer(&mut self, customer: &Customer) -> Option<String> {
         let turn = self.answers.entry(customer.number.clone()).or_default();
-        let answer = customer
-            .replies_with
-            .get(*turn % customer.replies_with.len().max(1))?;
+        let answer = customer.replies_with.get(*turn % customer.replies_with.len().max(1))?;
         *turn += 1;
         // An empty text is a turn in which the customer says nothing.
         Some(answer.clone()).filter(|answer| !answer.is_empty())
@@ -130,9 +119,7 @@ fn apply(customer: &mut Customer, patch: CustomerPatch) {
 }
 
 fn newcomer(number: &str) -> Customer {
-    let tail = number
-        .get(number.len().saturating_sub(4)..)
-        .unwrap_or(number);
+    let tail = number.get(number.len().saturating_sub(4)..).unwrap_or(number);
     Customer {
         number: number.to_owned(),
         wa_id: number.to_owned(),
@@ -163,10 +150,7 @@ fn country(number: &str) -> &'static str {
         ("34", "ES"),
         ("1", "US"),
     ];
-    CODES
-        .iter()
-        .find(|(code, _)| number.starts_with(code))
-        .map_or("US", |(_, country)| country)
+    CODES.iter().find(|(code, _)| number.starts_with(code)).map_or("US", |(_, country)| country)
 }
 
 /// Digits of a phone number written in any way; anything else (a BSUID) as it is.

@@ -17,16 +17,11 @@ pub(crate) struct Dice {
 
 impl Dice {
     pub(crate) fn seeded(seed: u64) -> Self {
-        Self {
-            state: AtomicU64::new(seed),
-        }
+        Self { state: AtomicU64::new(seed) }
     }
 
     pub(crate) fn next(&self) -> u64 {
-        mix(self
-            .state
-            .fetch_add(STEP, Ordering::Relaxed)
-            .wrapping_add(STEP))
+        mix(self.state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP))
     }
 
     /// True with the given probability (0 never, 1 always).
@@ -39,12 +34,7 @@ impl Dice {
     /// A wait within the range, in milliseconds.
     pub(crate) fn delay(&self, range: DelayRange) -> u64 {
         let span = range.max.saturating_sub(range.min);
-        range.min
-            + if span == 0 {
-                0
-            } else {
-                self.next() % span.saturating_add(1)
-            }
+        range.min + if span == 0 { 0 } else { self.next() % span.saturating_add(1) }
     }
 
     /// A decimal id of 15 or 16 digits, the look of Graph ids.

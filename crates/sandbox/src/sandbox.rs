@@ -34,9 +34,7 @@ pub struct Sandbox {
 
 impl std::fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sandbox")
-            .field("addr", &self.addr)
-            .finish_non_exhaustive()
+        f.debug_struct("Sandbox").field("addr", &self.addr).finish_non_exhaustive()
     }
 }
 
@@ -52,23 +50,13 @@ impl Sandbox {
         let listener = TcpListener::bind(addr).await.map_err(bind)?;
         let addr = listener.local_addr().map_err(bind)?;
         let closing = CancellationToken::new();
-        let courier = Courier::new(
-            config.webhook_workers,
-            config.max_webhook_log,
-            closing.clone(),
-        )?;
+        let courier =
+            Courier::new(config.webhook_workers, config.max_webhook_log, closing.clone())?;
         let world = World::new(config, base_url(addr), courier, closing.clone())?;
         let world = Arc::new(world);
         world.courier.start(&world);
-        world
-            .courier
-            .tasks
-            .spawn(serve(Arc::clone(&world), listener));
-        Ok(Self {
-            world,
-            addr,
-            _guard: Arc::new(closing.drop_guard()),
-        })
+        world.courier.tasks.spawn(serve(Arc::clone(&world), listener));
+        Ok(Self { world, addr, _guard: Arc::new(closing.drop_guard()) })
     }
 
     /// The bound address.
@@ -122,9 +110,7 @@ impl Sandbox {
     /// [`SandboxError::Exists`] if a given id or token is taken.
     pub fn add_account(&self, new: NewAccount) -> Result<Account, SandboxError> {
         let now_ms = self.world.clock.now_ms();
-        self.world
-            .directory()
-            .add_account(new, &self.world.dice, now_ms)
+        self.world.directory().add_account(new, &self.world.dice, now_ms)
     }
 
     /// Adds a number to an account.
@@ -132,9 +118,7 @@ impl Sandbox {
     /// # Errors
     /// [`SandboxError::NotFound`] or [`SandboxError::Exists`].
     pub fn add_number(&self, waba_id: &str, new: NewNumber) -> Result<Number, SandboxError> {
-        self.world
-            .directory()
-            .add_number(waba_id, new, &self.world.dice)
+        self.world.directory().add_number(waba_id, new, &self.world.dice)
     }
 
     /// Adds a token to an account, or revives an expired one; none = an invented token.
@@ -143,9 +127,7 @@ impl Sandbox {
     /// [`SandboxError::NotFound`].
     pub fn add_token(&self, waba_id: &str, token: Option<String>) -> Result<String, SandboxError> {
         let now_ms = self.world.clock.now_ms();
-        self.world
-            .directory()
-            .add_token(waba_id, token, &self.world.dice, now_ms)
+        self.world.directory().add_token(waba_id, token, &self.world.dice, now_ms)
     }
 
     /// Expires a token: from now on 190 with subcode 463.
@@ -162,9 +144,7 @@ impl Sandbox {
     /// # Errors
     /// [`SandboxError::NotFound`] for the account, [`SandboxError::Invalid`] without a name.
     pub fn add_template(&self, waba_id: &str, template: &Value) -> Result<String, SandboxError> {
-        self.world
-            .add_template(waba_id, template)
-            .map(|template| template.id)
+        self.world.add_template(waba_id, template).map(|template| template.id)
     }
 
     /// Sets where an app's webhooks go, after the handshake. A callback that fails the handshake
@@ -233,8 +213,7 @@ impl Sandbox {
         mime_type: &str,
         data: impl Into<Bytes>,
     ) -> Result<String, SandboxError> {
-        self.world
-            .store_media(phone_number_id, mime_type, data.into())
+        self.world.store_media(phone_number_id, mime_type, data.into())
     }
 
     /// Adds a fault; answers its id.

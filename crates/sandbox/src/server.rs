@@ -75,11 +75,7 @@ async fn answer(
         Ok(response) => response,
         Err(never) => match never {},
     };
-    if response.extensions().get::<Hangup>().is_some() {
-        Err(ScriptedClose)
-    } else {
-        Ok(response)
-    }
+    if response.extensions().get::<Hangup>().is_some() { Err(ScriptedClose) } else { Ok(response) }
 }
 
 /// Takes a leading `/vN.N` off the path.

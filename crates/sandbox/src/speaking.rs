@@ -49,50 +49,29 @@ impl World {
         inbound: Inbound,
     ) -> Result<InboundReceipt, SandboxError> {
         let ticket = self.courier.ticket();
-        let number_id = inbound
-            .phone_number_id
-            .as_deref()
-            .unwrap_or(DEFAULT_PHONE_NUMBER_ID);
+        let number_id = inbound.phone_number_id.as_deref().unwrap_or(DEFAULT_PHONE_NUMBER_ID);
         let (waba_id, number) = self.number_anywhere(number_id)?;
         let now_ms = self.clock.now_ms();
         let customer = self.speaker(&inbound, number_id, now_ms)?;
-        let quoted = inbound
-            .reply_to
-            .or_else(|| self.tapped(&inbound.content, &customer, number_id));
+        let quoted =
+            inbound.reply_to.or_else(|| self.tapped(&inbound.content, &customer, number_id));
         let (mut message, media_id) = self.compose(inbound.content, number_id, now_ms)?;
         if let Some(quoted) = quoted {
             let context = json!({"from": number.display_phone_number, "id": quoted});
             message.insert("context".to_owned(), context);
         }
-        let wamid = inbound
-            .wamid
-            .unwrap_or_else(|| wamid::incoming(&self.dice, &customer.wa_id));
+        let wamid = inbound.wamid.unwrap_or_else(|| wamid::incoming(&self.dice, &customer.wa_id));
         let payload = envelope::inbound(&number, &customer, &wamid, now_ms / 1_000, message);
-        let route = Route::Number {
-            waba_id,
-            phone_number_id: number.id.clone(),
-        };
-        let update = Update {
-            route,
-            payload: Payload::Change(payload),
-            ticket,
-        };
+        let route = Route::Number { waba_id, phone_number_id: number.id.clone() };
+        let update = Update { route, payload: Payload::Change(payload), ticket };
         self.post_inbound(&customer, &number.id, inbound.copies, update);
-        Ok(InboundReceipt {
-            wamid,
-            wa_id: customer.wa_id,
-            user_id: customer.user_id,
-            media_id,
-        })
+        Ok(InboundReceipt { wamid, wa_id: customer.wa_id, user_id: customer.user_id, media_id })
     }
 
     fn number_anywhere(&self, id: &str) -> Result<(String, Number), SandboxError> {
         let directory = self.directory();
         let found = directory.home(id).and_then(|waba_id| {
-            Some((
-                waba_id.to_owned(),
-                directory.number_of(waba_id, id)?.clone(),
-            ))
+            Some((waba_id.to_owned(), directory.number_of(waba_id, id)?.clone()))
         });
         found.ok_or_else(|| SandboxError::not_found("number", id))
     }
@@ -104,10 +83,8 @@ impl World {
         now_ms: u64,
     ) -> Result<Customer, SandboxError> {
         let mut people = self.people();
-        let patch = crate::CustomerPatch {
-            name: inbound.name.clone(),
-            ..crate::CustomerPatch::default()
-        };
+        let patch =
+            crate::CustomerPatch { name: inbound.name.clone(), ..crate::CustomerPatch::default() };
         let customer = people
             .patch(&inbound.from, patch, now_ms)
             .ok_or_else(|| SandboxError::not_found("customer", &inbound.from))?;
@@ -145,14 +122,7 @@ impl World {
         now_ms: u64,
     ) -> Result<(Map<String, Value>, Option<String>), SandboxError> {
         let message = match content {
-            InboundContent::Media {
-                kind,
-                data,
-                mime_type,
-                caption,
-                filename,
-                voice,
-            } => {
+            InboundContent::Media { kind, data, mime_type, caption, filename, voice } => {
                 let file = received(number_id, &mime_type, data, now_ms);
                 let sha256 = file.sha256_base64();
                 let id = self.media().put(file, &self.dice);
@@ -163,9 +133,7 @@ impl World {
                 object.insert("url".to_owned(), self.media_url(&id).into());
                 let extras = [("caption", caption), ("filename", filename)];
                 object.extend(
-                    extras
-                        .into_iter()
-                        .filter_map(|(k, v)| Some((k.to_owned(), v?.into()))),
+                    extras.into_iter().filter_map(|(k, v)| Some((k.to_owned(), v?.into()))),
                 );
                 if kind == crate::MediaKind::Audio {
                     object.insert("voice".to_owned(), voice.into());
@@ -176,41 +144,24 @@ impl World {
             InboundContent::Text { body } => typed("text", json!({"body": body})),
             InboundContent::ButtonReply { id, title } => {
                 let reply = json!({"id": id, "title": title});
-                typed(
-                    "interactive",
-                    json!({"type": "button_reply", "button_reply": reply}),
-                )
+                typed("interactive", json!({"type": "button_reply", "button_reply": reply}))
             }
-            InboundContent::ListReply {
-                id,
-                title,
-                description,
-            } => {
+            InboundContent::ListReply { id, title, description } => {
                 let mut reply = json!({"id": id, "title": title});
                 if let (Some(fields), Some(text)) = (reply.as_object_mut(), description) {
                     fields.insert("description".to_owned(), text.into());
                 }
-                typed(
-                    "interactive",
-                    json!({"type": "list_reply", "list_reply": reply}),
-                )
+                typed("interactive", json!({"type": "list_reply", "list_reply": reply}))
             }
             InboundContent::TemplateButton { payload, text } => {
                 typed("button", json!({"payload": payload, "text": text}))
             }
-            InboundContent::Location {
-                latitude,
-                longitude,
-                name,
-                address,
-            } => {
+            InboundContent::Location { latitude, longitude, name, address } => {
                 let mut place = json!({"latitude": latitude, "longitude": longitude});
                 if let Some(fields) = place.as_object_mut() {
                     let extras = [("name", name), ("address", address)];
                     fields.extend(
-                        extras
-                            .into_iter()
-                            .filter_map(|(k, v)| Some((k.to_owned(), v?.into()))),
+                        extras.into_iter().filter_map(|(k, v)| Some((k.to_owned(), v?.into()))),
                     );
                 }
                 typed("location", place)
@@ -223,13 +174,9 @@ impl World {
                 }
                 typed("reaction", reaction)
             }
-            InboundContent::Raw {
-                message: Value::Object(message),
-            } => message,
+            InboundContent::Raw { message: Value::Object(message) } => message,
             InboundContent::Raw { .. } => {
-                return Err(SandboxError::Invalid(
-                    "a raw message is an object".to_owned(),
-                ));
+                return Err(SandboxError::Invalid("a raw message is an object".to_owned()));
             }
         };
         Ok((message, None))
@@ -242,16 +189,9 @@ impl World {
         times: u32,
         update: Update,
     ) {
-        let names = [
-            customer.number.as_str(),
-            customer.wa_id.as_str(),
-            customer.user_id.as_str(),
-        ];
-        let place = Place {
-            point: FaultPoint::Inbound,
-            phone_number_id: Some(number),
-            customer: &names,
-        };
+        let names = [customer.number.as_str(), customer.wa_id.as_str(), customer.user_id.as_str()];
+        let place =
+            Place { point: FaultPoint::Inbound, phone_number_id: Some(number), customer: &names };
         let faults = self.faults().strike_all(place, &self.dice);
         let has = |wanted: fn(&FaultEffect) -> bool| faults.iter().any(wanted);
         if has(|fault| matches!(fault, FaultEffect::Lose)) {
@@ -310,10 +250,7 @@ impl World {
         };
         let change = envelope::status(&number, &customer, report);
         let update = Update {
-            route: Route::Number {
-                waba_id,
-                phone_number_id: number.id,
-            },
+            route: Route::Number { waba_id, phone_number_id: number.id },
             payload: Payload::Change(change),
             ticket: self.courier.ticket(),
         };
@@ -336,10 +273,7 @@ impl World {
         for _ in 0..copies {
             let update = Update {
                 route: Route::App(app_id.clone()),
-                payload: Payload::Raw {
-                    body: body.clone(),
-                    bad_signature: raw.bad_signature,
-                },
+                payload: Payload::Raw { body: body.clone(), bad_signature: raw.bad_signature },
                 ticket: self.courier.ticket(),
             };
             self.courier.send(&app_id, update);
@@ -350,10 +284,7 @@ impl World {
     /// A download address, good for five minutes.
     pub(crate) fn media_url(&self, id: &str) -> String {
         let until = self.clock.now_ms() + crate::media::URL_LIFE_MS;
-        format!(
-            "{}/whatsapp_business/attachments/?mid={id}&ext={until}",
-            self.public_url
-        )
+        format!("{}/whatsapp_business/attachments/?mid={id}&ext={until}", self.public_url)
     }
 }
 

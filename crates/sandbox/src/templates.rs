@@ -64,10 +64,7 @@ impl Template {
 
 /// Whether the object's `type` is this one, in any case.
 pub(crate) fn is_kind(value: &Value, kind: &str) -> bool {
-    value
-        .get("type")
-        .and_then(Value::as_str)
-        .is_some_and(|it| it.eq_ignore_ascii_case(kind))
+    value.get("type").and_then(Value::as_str).is_some_and(|it| it.eq_ignore_ascii_case(kind))
 }
 
 /// The distinct variables of a text: the names between `{{` and `}}`.

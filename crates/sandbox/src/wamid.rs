@@ -23,14 +23,7 @@ fn wamid(dice: &Dice, peer: &str, direction: u8, width: usize) -> String {
     let mut raw = Vec::with_capacity(peer.len() + width + 9);
     raw.extend([0x1C, 0x18, u8::try_from(peer.len()).unwrap_or(u8::MAX)]);
     raw.extend(peer);
-    raw.extend([
-        0x15,
-        0x02,
-        0x00,
-        direction,
-        0x18,
-        u8::try_from(width).unwrap_or(u8::MAX),
-    ]);
+    raw.extend([0x15, 0x02, 0x00, direction, 0x18, u8::try_from(width).unwrap_or(u8::MAX)]);
     raw.extend(unique);
     raw.push(0);
     format!("wamid.{}", STANDARD.encode(raw))

@@ -58,10 +58,10 @@ impl World {
             None => system_seed()?,
         };
         let world = Self {
-            public_url: config.public_url.as_deref().map_or_else(
-                || base_url.clone(),
-                |url| url.trim_end_matches('/').to_owned(),
-            ),
+            public_url: config
+                .public_url
+                .as_deref()
+                .map_or_else(|| base_url.clone(), |url| url.trim_end_matches('/').to_owned()),
             base_url,
             clock: SandboxClock::default(),
             dice: Dice::seeded(seed),

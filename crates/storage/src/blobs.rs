@@ -24,9 +24,7 @@ impl FolderBlobs {
     pub fn open(folder: &Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let folder = LocalFileSystem::new_with_prefix(folder).map_err(std::io::Error::other)?;
-        Ok(Self {
-            folder: folder.with_fsync(true),
-        })
+        Ok(Self { folder: folder.with_fsync(true) })
     }
 }
 
@@ -37,10 +35,7 @@ fn failed(error: object_store::Error) -> BlobError {
 #[async_trait]
 impl BlobStore for FolderBlobs {
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), BlobError> {
-        let put = self
-            .folder
-            .put(&Key::from(key), PutPayload::from_bytes(bytes))
-            .await;
+        let put = self.folder.put(&Key::from(key), PutPayload::from_bytes(bytes)).await;
         put.map(|_| ()).map_err(failed)
     }
 

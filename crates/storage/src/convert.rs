@@ -54,8 +54,7 @@ impl Column<'_> {
         T: FromStr,
         T::Err: Display,
     {
-        text.parse()
-            .map_err(|error| bad_row(self.table, self.row, self.name, error))
+        text.parse().map_err(|error| bad_row(self.table, self.row, self.name, error))
     }
 
     /// A JSON document.

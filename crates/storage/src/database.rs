@@ -66,15 +66,11 @@ impl FromStr for DatabaseUrl {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             return Ok(Self::Postgres(text.to_owned()));
         }
-        let path = text
-            .strip_prefix("sqlite://")
-            .or_else(|| text.strip_prefix("sqlite:"));
+        let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:"));
         match path {
             Some(path) if !path.is_empty() && path != ":memory:" => Ok(Self::Sqlite(path.into())),
             // The address may hold a password.
-            _ => Err(OpenError::Address(
-                text.split("://").next().unwrap_or_default().to_owned(),
-            )),
+            _ => Err(OpenError::Address(text.split("://").next().unwrap_or_default().to_owned())),
         }
     }
 }
@@ -88,11 +84,7 @@ pub struct Database {
 
 #[derive(Clone)]
 enum Backend {
-    Sqlite {
-        writer: GroupWriter,
-        connection: DatabaseConnection,
-        readers: DatabaseConnection,
-    },
+    Sqlite { writer: GroupWriter, connection: DatabaseConnection, readers: DatabaseConnection },
     Postgres(DatabaseConnection),
 }
 
@@ -118,10 +110,7 @@ impl Database {
                 Backend::Postgres(open_postgres(url).await.map_err(OpenError::Connect)?)
             }
         };
-        Ok(Self {
-            backend,
-            ring: Arc::new(ring),
-        })
+        Ok(Self { backend, ring: Arc::new(ring) })
     }
 
     /// Applies the migrations that are missing.
@@ -129,9 +118,7 @@ impl Database {
     /// # Errors
     /// [`OpenError::Migrate`].
     pub async fn migrate(&self) -> Result<(), OpenError> {
-        Migrator::up(self.connection(), None)
-            .await
-            .map_err(OpenError::Migrate)
+        Migrator::up(self.connection(), None).await.map_err(OpenError::Migrate)
     }
 
     /// Takes every migration back. All data is lost.
@@ -139,9 +126,7 @@ impl Database {
     /// # Errors
     /// [`OpenError::Migrate`].
     pub async fn migrate_down(&self) -> Result<(), OpenError> {
-        Migrator::down(self.connection(), None)
-            .await
-            .map_err(OpenError::Migrate)
+        Migrator::down(self.connection(), None).await.map_err(OpenError::Migrate)
     }
 
     /// The migrations that are missing.
@@ -152,10 +137,7 @@ impl Database {
         let missing = Migrator::get_pending_migrations(self.connection())
             .await
             .map_err(OpenError::Migrate)?;
-        Ok(missing
-            .iter()
-            .map(|migration| migration.name().to_owned())
-            .collect())
+        Ok(missing.iter().map(|migration| migration.name().to_owned()).collect())
     }
 
     /// Whether the database answers.
@@ -173,11 +155,7 @@ impl Database {
     /// Closes the connections after what runs on them has ended.
     pub async fn close(&self) {
         let connections = match &self.backend {
-            Backend::Sqlite {
-                connection,
-                readers,
-                ..
-            } => vec![readers, connection],
+            Backend::Sqlite { connection, readers, .. } => vec![readers, connection],
             Backend::Postgres(connection) => vec![connection],
         };
         if let Backend::Sqlite { writer, .. } = &self.backend {
@@ -220,39 +198,20 @@ impl Database {
         access: AccessMode,
     ) -> Result<Unit, StoreError> {
         let access_mode = matches!(access, AccessMode::ReadOnly).then_some(access);
-        let options = TransactionOptions {
-            access_mode,
-            ..Default::default()
-        };
-        let transaction = connection
-            .begin_with_options(options)
-            .await
-            .map_err(store)?;
+        let options = TransactionOptions { access_mode, ..Default::default() };
+        let transaction = connection.begin_with_options(options).await.map_err(store)?;
         Ok(Unit::new(transaction, None, Arc::clone(&self.ring)))
     }
 }
 
 async fn open_sqlite(path: &Path) -> Result<Backend, OpenError> {
-    if let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    {
-        std::fs::create_dir_all(folder).map_err(|source| OpenError::Folder {
-            path: path.display().to_string(),
-            source,
-        })?;
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .map_err(|source| OpenError::Folder { path: path.display().to_string(), source })?;
     }
-    let connection = sqlite_pool(path, 1, false)
-        .await
-        .map_err(OpenError::Connect)?;
-    let readers = sqlite_pool(path, READERS, true)
-        .await
-        .map_err(OpenError::Connect)?;
-    Ok(Backend::Sqlite {
-        writer: GroupWriter::new(connection.clone()),
-        connection,
-        readers,
-    })
+    let connection = sqlite_pool(path, 1, false).await.map_err(OpenError::Connect)?;
+    let readers = sqlite_pool(path, READERS, true).await.map_err(OpenError::Connect)?;
+    Ok(Backend::Sqlite { writer: GroupWriter::new(connection.clone()), connection, readers })
 }
 
 async fn sqlite_pool(path: &Path, most: u32, read_only: bool) -> Result<DatabaseConnection, DbErr> {
@@ -275,9 +234,7 @@ async fn sqlite_pool(path: &Path, most: u32, read_only: bool) -> Result<Database
             if read_only {
                 sqlite
             } else {
-                sqlite
-                    .pragma("journal_mode", "wal")
-                    .pragma("synchronous", "full")
+                sqlite.pragma("journal_mode", "wal").pragma("synchronous", "full")
             }
         });
     sea_orm::Database::connect(options).await

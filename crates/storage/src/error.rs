@@ -6,9 +6,7 @@ use sea_orm::{DbErr, RuntimeErr, SqlErr};
 /// Sorts a database error by what a caller can do about it.
 pub(crate) fn store(error: DbErr) -> StoreError {
     if let Some(SqlErr::UniqueConstraintViolation(message)) = error.sql_err() {
-        return StoreError::Conflict {
-            constraint: constraint(&message),
-        };
+        return StoreError::Conflict { constraint: constraint(&message) };
     }
     match code(&error).as_deref() {
         // PostgreSQL: serialization failure, deadlock, lock not available. SQLite: busy, locked.
@@ -78,10 +76,5 @@ pub(crate) fn bad_row(
     column: &'static str,
     problem: impl std::fmt::Display,
 ) -> StoreError {
-    StoreError::BadRow {
-        table,
-        row: row.to_string(),
-        column,
-        problem: problem.to_string(),
-    }
+    StoreError::BadRow { table, row: row.to_string(), column, problem: problem.to_string() }
 }

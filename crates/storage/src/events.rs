@@ -15,10 +15,7 @@ use crate::error::store;
 use crate::unit::Unit;
 
 mod entity {
-    #![expect(
-        unreachable_pub,
-        reason = "the types that sea-orm derives beside a model are `pub`"
-    )]
+    #![expect(unreachable_pub, reason = "the types that sea-orm derives beside a model are `pub`")]
 
     use sea_orm::entity::prelude::*;
 
@@ -117,13 +114,11 @@ impl SeaEvents<'_> {
         limit: u16,
     ) -> Result<Vec<StoredEvent>, StoreError> {
         let mut query = Entity::find().filter(
-            Condition::any()
-                .add(Column::Transaction.gt(after.transaction))
-                .add(
-                    Condition::all()
-                        .add(Column::Transaction.eq(after.transaction))
-                        .add(Column::Number.gt(after.number)),
-                ),
+            Condition::any().add(Column::Transaction.gt(after.transaction)).add(
+                Condition::all()
+                    .add(Column::Transaction.eq(after.transaction))
+                    .add(Column::Number.gt(after.number)),
+            ),
         );
         if let Some(account) = account {
             query = query.filter(Column::AccountId.eq(account.uuid()));
@@ -146,10 +141,7 @@ impl SeaEvents<'_> {
 
 fn stored(row: Model) -> StoredEvent {
     StoredEvent {
-        position: Position {
-            transaction: row.transaction,
-            number: row.number,
-        },
+        position: Position { transaction: row.transaction, number: row.number },
         account: AccountId::from(row.account_id),
         at: time(row.at),
         kind: row.kind,

@@ -45,10 +45,7 @@ pub(crate) struct Turn {
 
 impl GroupWriter {
     pub(crate) fn new(connection: DatabaseConnection) -> Self {
-        Self {
-            connection,
-            group: Arc::default(),
-        }
+        Self { connection, group: Arc::default() }
     }
 
     /// Waits for a turn and opens a savepoint.
@@ -66,12 +63,7 @@ impl GroupWriter {
                 return Err(store(error));
             }
         };
-        let turn = Turn {
-            writer: self.clone(),
-            group,
-            outcome,
-            released: false,
-        };
+        let turn = Turn { writer: self.clone(), group, outcome, released: false };
         Ok((savepoint, turn))
     }
 
@@ -91,9 +83,7 @@ impl GroupWriter {
         match outcome.get() {
             Some(Ok(())) => Ok(()),
             Some(Err(message)) => Err(StoreError::Unavailable(message.clone().into())),
-            None => Err(StoreError::Unavailable(
-                "the group was never committed".into(),
-            )),
+            None => Err(StoreError::Unavailable("the group was never committed".into())),
         }
     }
 }
@@ -113,10 +103,7 @@ impl Group {
         Ok(outcome)
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "inside a transaction `begin` is a savepoint"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "inside a transaction `begin` is a savepoint")]
     async fn savepoint(&self) -> Result<DatabaseTransaction, DbErr> {
         match &self.open {
             Some((transaction, _)) => transaction.begin().await,
@@ -127,10 +114,7 @@ impl Group {
     async fn commit(&mut self) {
         self.closing = false;
         if let Some((transaction, outcome)) = self.open.take() {
-            let committed = transaction
-                .commit()
-                .await
-                .map_err(|error| error.to_string());
+            let committed = transaction.commit().await.map_err(|error| error.to_string());
             let _ = outcome.set(committed);
         }
     }
@@ -156,9 +140,7 @@ impl Turn {
         drop(self);
         // In a task of its own: a caller that goes away must not leave the group open.
         let flushed = tokio::spawn(async move { writer.flush(&outcome).await });
-        flushed
-            .await
-            .map_err(|error| StoreError::Unavailable(Box::new(error)))?
+        flushed.await.map_err(|error| StoreError::Unavailable(Box::new(error)))?
     }
 }
 

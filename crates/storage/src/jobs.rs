@@ -16,10 +16,7 @@ use crate::error::store;
 use crate::unit::Unit;
 
 mod entity {
-    #![expect(
-        unreachable_pub,
-        reason = "the types that sea-orm derives beside a model are `pub`"
-    )]
+    #![expect(unreachable_pub, reason = "the types that sea-orm derives beside a model are `pub`")]
 
     use sea_orm::entity::prelude::*;
 
@@ -204,9 +201,7 @@ impl SeaJobs<'_> {
             .filter(Column::ReadyAt.lte(micros(now)))
             .filter(Column::Name.is_in(names.iter().copied()))
             .filter(
-                Condition::any()
-                    .add(Column::OrderKey.is_null())
-                    .add(Expr::exists(is_behind).not()),
+                Condition::any().add(Column::OrderKey.is_null()).add(Expr::exists(is_behind).not()),
             )
             .order_by_asc(Column::ReadyAt)
             .order_by_asc(Column::Id)

@@ -68,20 +68,14 @@ impl KeyRing {
     pub fn parse(text: &Secret) -> Result<Self, KeyRingError> {
         let mut current = None;
         let mut keys = BTreeMap::new();
-        for pair in text
-            .expose_secret()
-            .split([',', '\n'])
-            .map(str::trim)
-            .filter(|p| !p.is_empty())
+        for pair in text.expose_secret().split([',', '\n']).map(str::trim).filter(|p| !p.is_empty())
         {
             let (id, key) = pair.split_once(':').ok_or(KeyRingError::Malformed)?;
             let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
             if id.is_empty() || !id.chars().all(word) {
                 return Err(KeyRingError::Malformed);
             }
-            let bytes = STANDARD
-                .decode(key.trim())
-                .map_err(|_| KeyRingError::Malformed)?;
+            let bytes = STANDARD.decode(key.trim()).map_err(|_| KeyRingError::Malformed)?;
             let cipher =
                 XChaCha20Poly1305::new_from_slice(&bytes).map_err(|_| KeyRingError::Malformed)?;
             current.get_or_insert_with(|| id.to_owned());
@@ -109,10 +103,7 @@ impl KeyRing {
     /// # Errors
     /// [`KeyRingError::File`], [`KeyRingError::Exposed`], [`KeyRingError::Malformed`].
     pub fn open_or_create(path: &Path) -> Result<Self, KeyRingError> {
-        let wrong = |source| KeyRingError::File {
-            path: path.display().to_string(),
-            source,
-        };
+        let wrong = |source| KeyRingError::File { path: path.display().to_string(), source };
         match std::fs::read_to_string(path) {
             Ok(text) => {
                 private(path)?;
@@ -131,18 +122,11 @@ impl KeyRing {
     pub(crate) fn seal(&self, secret: &Secret, place: &Place<'_>) -> Result<String, KeyRingError> {
         let mut nonce = [0; NONCE];
         random(&mut nonce);
-        let cipher = self
-            .keys
-            .get(&self.current)
-            .ok_or(KeyRingError::Malformed)?;
+        let cipher = self.keys.get(&self.current).ok_or(KeyRingError::Malformed)?;
         let place = place.to_string();
-        let payload = Payload {
-            msg: secret.expose_secret().as_bytes(),
-            aad: place.as_bytes(),
-        };
-        let sealed = cipher
-            .encrypt(&XNonce::from(nonce), payload)
-            .map_err(|_| KeyRingError::Broken)?;
+        let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: place.as_bytes() };
+        let sealed =
+            cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| KeyRingError::Broken)?;
         let mut bytes = nonce.to_vec();
         bytes.extend(sealed);
         Ok(format!("{}:{}", self.current, STANDARD.encode(bytes)))
@@ -151,24 +135,15 @@ impl KeyRing {
     /// Opens what was sealed for the same place.
     pub(crate) fn open(&self, sealed: &str, place: &Place<'_>) -> Result<Secret, KeyRingError> {
         let (id, text) = sealed.split_once(':').ok_or(KeyRingError::Broken)?;
-        let cipher = self
-            .keys
-            .get(id)
-            .ok_or_else(|| KeyRingError::UnknownKey(id.to_owned()))?;
+        let cipher = self.keys.get(id).ok_or_else(|| KeyRingError::UnknownKey(id.to_owned()))?;
         let bytes = STANDARD.decode(text).map_err(|_| KeyRingError::Broken)?;
         let (nonce, body) = bytes.split_at_checked(NONCE).ok_or(KeyRingError::Broken)?;
         let nonce: [u8; NONCE] = nonce.try_into().map_err(|_| KeyRingError::Broken)?;
         let place = place.to_string();
-        let payload = Payload {
-            msg: body,
-            aad: place.as_bytes(),
-        };
-        let plain = cipher
-            .decrypt(&XNonce::from(nonce), payload)
-            .map_err(|_| KeyRingError::Broken)?;
-        String::from_utf8(plain)
-            .map(Secret::from)
-            .map_err(|_| KeyRingError::Broken)
+        let payload = Payload { msg: body, aad: place.as_bytes() };
+        let plain =
+            cipher.decrypt(&XNonce::from(nonce), payload).map_err(|_| KeyRingError::Broken)?;
+        String::from_utf8(plain).map(Secret::from).map_err(|_| KeyRingError::Broken)
     }
 }
 
@@ -186,10 +161,7 @@ impl fmt::Display for Place<'_> {
 }
 
 fn random(bytes: &mut [u8]) {
-    #[expect(
-        clippy::expect_used,
-        reason = "without system randomness nothing can be sealed"
-    )]
+    #[expect(clippy::expect_used, reason = "without system randomness nothing can be sealed")]
     getrandom::fill(bytes).expect("the operating system gives random bytes");
 }
 
@@ -198,10 +170,8 @@ fn private(path: &Path) -> Result<(), KeyRingError> {
     use std::os::unix::fs::PermissionsExt as _;
     // The lowest six bits are what the group and others may do.
     let name = path.display().to_string();
-    let data = std::fs::metadata(path).map_err(|source| KeyRingError::File {
-        path: name.clone(),
-        source,
-    })?;
+    let data = std::fs::metadata(path)
+        .map_err(|source| KeyRingError::File { path: name.clone(), source })?;
     if data.permissions().mode().trailing_zeros() >= 6 {
         Ok(())
     } else {
@@ -232,29 +202,16 @@ fn create(path: &Path, text: &str) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    const HERE: Place<'_> = Place {
-        table: "devices",
-        row: uuid::Uuid::nil(),
-        column: "token",
-    };
+    const HERE: Place<'_> = Place { table: "devices", row: uuid::Uuid::nil(), column: "token" };
 
     #[test]
     fn a_sealed_secret_opens_only_at_its_place() {
         let (ring, _) = KeyRing::generate();
         let sealed = ring.seal(&Secret::from("EAAG"), &HERE).expect("seals");
         assert!(!sealed.contains("EAAG"));
-        assert_eq!(
-            ring.open(&sealed, &HERE).expect("opens").expose_secret(),
-            "EAAG"
-        );
-        let there = Place {
-            column: "app_secret",
-            ..HERE
-        };
-        assert!(matches!(
-            ring.open(&sealed, &there),
-            Err(KeyRingError::Broken)
-        ));
+        assert_eq!(ring.open(&sealed, &HERE).expect("opens").expose_secret(), "EAAG");
+        let there = Place { column: "app_secret", ..HERE };
+        assert!(matches!(ring.open(&sealed, &there), Err(KeyRingError::Broken)));
     }
 
     #[test]
@@ -265,16 +222,9 @@ mod tests {
         let text = Secret::from(format!("k2:{new_key},{}", old_text.expose_secret()));
         let ring = KeyRing::parse(&text).expect("parses");
         assert!(ring.open(&sealed, &HERE).is_ok());
-        assert!(
-            ring.seal(&Secret::from("x"), &HERE)
-                .expect("seals")
-                .starts_with("k2:")
-        );
+        assert!(ring.seal(&Secret::from("x"), &HERE).expect("seals").starts_with("k2:"));
         let lost = KeyRing::parse(&Secret::from(format!("k2:{new_key}"))).expect("parses");
-        assert!(matches!(
-            lost.open(&sealed, &HERE),
-            Err(KeyRingError::UnknownKey(_))
-        ));
+        assert!(matches!(lost.open(&sealed, &HERE), Err(KeyRingError::UnknownKey(_))));
     }
 
     #[test]

@@ -12,10 +12,7 @@ use crate::error::{bad_row, store};
 use crate::unit::Unit;
 
 mod entity {
-    #![expect(
-        unreachable_pub,
-        reason = "the types that sea-orm derives beside a model are `pub`"
-    )]
+    #![expect(unreachable_pub, reason = "the types that sea-orm derives beside a model are `pub`")]
 
     use sea_orm::entity::prelude::*;
 
@@ -71,22 +68,12 @@ impl OnceRepo for SeaOnce<'_> {
         if inserted == 1 {
             return Ok(None);
         }
-        let id = (
-            once.principal.clone(),
-            once.operation.to_owned(),
-            once.key.clone(),
-        );
-        let row = entity::Entity::find_by_id(id)
-            .one(self.unit.tx())
-            .await
-            .map_err(store)?;
+        let id = (once.principal.clone(), once.operation.to_owned(), once.key.clone());
+        let row = entity::Entity::find_by_id(id).one(self.unit.tx()).await.map_err(store)?;
         let Some(row) = row else { return Ok(None) };
         let wrong = |column, problem: &str| bad_row("once", &once.key, column, problem);
         Ok(Some(Remembered {
-            body_hash: row
-                .body_hash
-                .try_into()
-                .map_err(|_| wrong("body_hash", "not 32 bytes"))?,
+            body_hash: row.body_hash.try_into().map_err(|_| wrong("body_hash", "not 32 bytes"))?,
             result: row.result.ok_or_else(|| wrong("result", "absent"))?,
         }))
     }
@@ -105,10 +92,7 @@ impl OnceRepo for SeaOnce<'_> {
             at: Set(micros(at)),
             ..Default::default()
         };
-        entity::Entity::update(row)
-            .exec(self.unit.tx())
-            .await
-            .map_err(store)?;
+        entity::Entity::update(row).exec(self.unit.tx()).await.map_err(store)?;
         Ok(())
     }
 

@@ -12,11 +12,7 @@ pub(crate) struct Sql {
 
 impl Sql {
     pub(crate) fn new(tx: &DatabaseTransaction) -> Self {
-        Self {
-            backend: tx.get_database_backend(),
-            text: String::new(),
-            values: Vec::new(),
-        }
+        Self { backend: tx.get_database_backend(), text: String::new(), values: Vec::new() }
     }
 
     /// Appends text.

@@ -28,11 +28,7 @@ impl TestDatabase {
         let (_, keys) = KeyRing::generate();
         let database = connect(&url, &keys).await;
         database.migrate().await.expect("the schema is made");
-        Self {
-            database,
-            url,
-            keys,
-        }
+        Self { database, url, keys }
     }
 
     /// The same database through connections of its own, as a second node or a restart has it.
@@ -95,16 +91,10 @@ where
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests are configured by their environment"
-)]
+#[expect(clippy::disallowed_methods, reason = "tests are configured by their environment")]
 fn server() -> Option<String> {
     let server = std::env::var(SERVER).ok();
-    assert!(
-        server.is_some() || std::env::var("CI").is_err(),
-        "{SERVER} must be set where CI is"
-    );
+    assert!(server.is_some() || std::env::var("CI").is_err(), "{SERVER} must be set where CI is");
     if server.is_none() {
         eprintln!("{SERVER} is not set: not tested on PostgreSQL");
     }
@@ -118,14 +108,9 @@ where
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let name = format!("kabar_test_{}_{number}", std::process::id());
-    let admin = sea_orm::Database::connect(server)
-        .await
-        .expect("the server answers");
+    let admin = sea_orm::Database::connect(server).await.expect("the server answers");
     let run = async |sql: String| {
-        admin
-            .execute_unprepared(&sql)
-            .await
-            .expect("the test user may create databases")
+        admin.execute_unprepared(&sql).await.expect("the test user may create databases")
     };
     run(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
     run(format!("CREATE DATABASE {name}")).await;

@@ -26,11 +26,7 @@ impl Unit {
         turn: Option<Turn>,
         ring: Arc<KeyRing>,
     ) -> Self {
-        Self {
-            transaction,
-            turn,
-            ring,
-        }
+        Self { transaction, turn, ring }
     }
 
     /// The connection to run statements on.
@@ -40,20 +36,13 @@ impl Unit {
 
     /// Runs a statement; returns how many rows it changed.
     pub(crate) async fn execute(&self, sql: Sql) -> Result<u64, StoreError> {
-        let done = self
-            .transaction
-            .execute_raw(sql.done())
-            .await
-            .map_err(store)?;
+        let done = self.transaction.execute_raw(sql.done()).await.map_err(store)?;
         Ok(done.rows_affected())
     }
 
     /// Runs a statement; returns its rows.
     pub(crate) async fn rows(&self, sql: Sql) -> Result<Vec<QueryResult>, StoreError> {
-        self.transaction
-            .query_all_raw(sql.done())
-            .await
-            .map_err(store)
+        self.transaction.query_all_raw(sql.done()).await.map_err(store)
     }
 
     /// The keys that secrets are sealed under.
@@ -70,9 +59,7 @@ impl Unit {
 #[async_trait]
 impl Work for Unit {
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        let Self {
-            transaction, turn, ..
-        } = *self;
+        let Self { transaction, turn, .. } = *self;
         match turn {
             Some(turn) => turn.commit(transaction).await,
             None => transaction.commit().await.map_err(store),

@@ -101,12 +101,7 @@ pub fn grant<P: Permit>(account: AccountId) -> Grant<P> {
 
 /// A once-only request.
 pub fn once(operation: &'static str, key: &str, body: u8) -> Once {
-    Once {
-        principal: "contract".to_owned(),
-        operation,
-        key: key.to_owned(),
-        body_hash: [body; 32],
-    }
+    Once { principal: "contract".to_owned(), operation, key: key.to_owned(), body_hash: [body; 32] }
 }
 
 /// An account to create.
@@ -155,13 +150,7 @@ async fn first_start_happens_once(tenancy: &Tenancy) {
     let end = tenancy.clock.advance(TimeDelta::days(30));
     work.once().forget(end).await.unwrap();
     work.commit().await.unwrap();
-    assert!(
-        accounts
-            .ensure_provider("admin@example.com")
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(accounts.ensure_provider("admin@example.com").await.unwrap().is_none());
     let further = accounts.create_provider_admin("further@example.com").await;
     assert_eq!(further.unwrap().user.role, Role::ProviderAdmin);
     assert!(matches!(
@@ -172,9 +161,7 @@ async fn first_start_happens_once(tenancy: &Tenancy) {
 
 async fn accounts_are_made_and_changed(tenancy: &Tenancy) {
     let accounts = &tenancy.accounts;
-    let made = accounts
-        .create(provider(), new_account(" Toko Ayu "), None)
-        .await;
+    let made = accounts.create(provider(), new_account(" Toko Ayu "), None).await;
     let made = made.unwrap().account;
     assert_eq!(made.name, "Toko Ayu");
     assert_eq!(made.time_zone, Tz::Asia__Jakarta);
@@ -191,42 +178,18 @@ async fn accounts_are_made_and_changed(tenancy: &Tenancy) {
     };
     let write = grant::<WriteSettings>(made.id);
     let changed = accounts.update_own(&write, patch.clone()).await.unwrap();
-    assert_eq!(
-        (changed.name.as_str(), changed.country.as_deref()),
-        ("Toko Budi", None)
-    );
-    assert_eq!(
-        (changed.created_at, changed.updated_at),
-        (made.created_at, now)
-    );
+    assert_eq!((changed.name.as_str(), changed.country.as_deref()), ("Toko Budi", None));
+    assert_eq!((changed.created_at, changed.updated_at), (made.created_at, now));
     assert_eq!(accounts.get(provider(), made.id).await.unwrap(), changed);
 
-    let off = accounts
-        .set_active(provider(), made.id, false)
-        .await
-        .unwrap();
+    let off = accounts.set_active(provider(), made.id, false).await.unwrap();
     assert!(!off.active);
     for (field, patch) in [
-        (
-            "name",
-            AccountPatch {
-                name: Some("\0".to_owned()),
-                ..AccountPatch::default()
-            },
-        ),
-        (
-            "time_zone",
-            AccountPatch {
-                time_zone: Some("x".to_owned()),
-                ..AccountPatch::default()
-            },
-        ),
+        ("name", AccountPatch { name: Some("\0".to_owned()), ..AccountPatch::default() }),
+        ("time_zone", AccountPatch { time_zone: Some("x".to_owned()), ..AccountPatch::default() }),
         (
             "country",
-            AccountPatch {
-                country: Some(Some("x".to_owned())),
-                ..AccountPatch::default()
-            },
+            AccountPatch { country: Some(Some("x".to_owned())), ..AccountPatch::default() },
         ),
     ] {
         match accounts.update(provider(), made.id, patch).await {
@@ -243,36 +206,19 @@ async fn accounts_are_made_and_changed(tenancy: &Tenancy) {
 
 async fn an_account_comes_with_its_owner_or_not_at_all(tenancy: &Tenancy) {
     let with_owner = |email: &str| NewAccount {
-        owner: Some(NewOwner {
-            email: email.to_owned(),
-            name: "Ayu".to_owned(),
-        }),
+        owner: Some(NewOwner { email: email.to_owned(), name: "Ayu".to_owned() }),
         ..new_account("Owned")
     };
     let create = |email: &str| tenancy.accounts.create(provider(), with_owner(email), None);
     let made = create("Ayu@example.com").await.unwrap();
     let user = made.owner.expect("the owner is made");
     assert_eq!(user.account, Some(made.account.id));
-    assert_eq!(
-        (user.role, user.email.as_str()),
-        (Role::Customer, "ayu@example.com")
-    );
+    assert_eq!((user.role, user.email.as_str()), (Role::Customer, "ayu@example.com"));
 
-    let before = tenancy
-        .accounts
-        .list(provider(), PageRequest::default())
-        .await
-        .unwrap();
-    assert!(matches!(
-        create("AYU@example.com").await,
-        Err(AccountError::EmailTaken)
-    ));
+    let before = tenancy.accounts.list(provider(), PageRequest::default()).await.unwrap();
+    assert!(matches!(create("AYU@example.com").await, Err(AccountError::EmailTaken)));
     assert!(matches!(create("ayu").await, Err(AccountError::Invalid(_))));
-    let after = tenancy
-        .accounts
-        .list(provider(), PageRequest::default())
-        .await
-        .unwrap();
+    let after = tenancy.accounts.list(provider(), PageRequest::default()).await.unwrap();
     assert_eq!(before, after);
 }
 
@@ -286,25 +232,15 @@ async fn a_retried_account_is_the_same(tenancy: &Tenancy) {
     let (one, two) = (one.unwrap(), two.unwrap());
     assert_eq!(one, two);
     assert_eq!(create(request.clone()).await.unwrap(), one);
-    let other = Once {
-        body_hash: [2; 32],
-        ..request
-    };
-    assert!(matches!(
-        create(other).await,
-        Err(AccountError::Once(OnceError::OtherBody))
-    ));
+    let other = Once { body_hash: [2; 32], ..request };
+    assert!(matches!(create(other).await, Err(AccountError::Once(OnceError::OtherBody))));
 }
 
 async fn accounts_are_paged(tenancy: &Tenancy) {
     for number in 0..3 {
         tenancy.account(&format!("Page {number}")).await;
     }
-    let all = tenancy
-        .accounts
-        .list(provider(), PageRequest::default())
-        .await
-        .unwrap();
+    let all = tenancy.accounts.list(provider(), PageRequest::default()).await.unwrap();
     assert!(all.items.is_sorted_by(|a, b| a.id > b.id), "newest first");
     assert_eq!(all.next, None);
     let mut paged = Vec::new();
@@ -321,73 +257,31 @@ async fn accounts_are_paged(tenancy: &Tenancy) {
 }
 
 async fn changes_are_written_down(tenancy: &Tenancy) {
-    let (mine, other) = (
-        tenancy.account("Mine").await,
-        tenancy.account("Other").await,
-    );
+    let (mine, other) = (tenancy.account("Mine").await, tenancy.account("Other").await);
     let write = grant::<WriteSettings>(mine);
-    let rename = |name: &str| AccountPatch {
-        name: Some(name.to_owned()),
-        ..AccountPatch::default()
-    };
-    tenancy
-        .accounts
-        .update_own(&write, rename("New"))
-        .await
-        .unwrap();
+    let rename =
+        |name: &str| AccountPatch { name: Some(name.to_owned()), ..AccountPatch::default() };
+    tenancy.accounts.update_own(&write, rename("New")).await.unwrap();
     // What changes nothing is not written down, nor what is refused.
-    tenancy
-        .accounts
-        .update_own(&write, rename("New"))
-        .await
-        .unwrap();
-    tenancy
-        .accounts
-        .update_own(&write, rename(""))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        audited(tenancy, write.scope()).await,
-        ["account.update", "account.create"]
-    );
-    assert_eq!(
-        audited(tenancy, provider().within(other)).await,
-        ["account.create"]
-    );
-    assert_eq!(
-        logged(tenancy, write.scope(), 2).await,
-        ["account.changed", "account.changed"]
-    );
+    tenancy.accounts.update_own(&write, rename("New")).await.unwrap();
+    tenancy.accounts.update_own(&write, rename("")).await.unwrap_err();
+    assert_eq!(audited(tenancy, write.scope()).await, ["account.update", "account.create"]);
+    assert_eq!(audited(tenancy, provider().within(other)).await, ["account.create"]);
+    assert_eq!(logged(tenancy, write.scope(), 2).await, ["account.changed", "account.changed"]);
 
     let work = tenancy.store.read().await.unwrap();
-    let page = work
-        .audit()
-        .list(write.scope(), PageRequest::default())
-        .await
-        .unwrap();
-    let subjects: BTreeSet<_> = page
-        .items
-        .iter()
-        .filter_map(|e| e.subject.clone())
-        .collect();
+    let page = work.audit().list(write.scope(), PageRequest::default()).await.unwrap();
+    let subjects: BTreeSet<_> = page.items.iter().filter_map(|e| e.subject.clone()).collect();
     assert_eq!(subjects, BTreeSet::from([mine.to_string()]));
     assert_eq!(page.items.first().unwrap().actor, write.actor().to_string());
-    let page = work
-        .audit()
-        .list_installation(provider(), PageRequest::default())
-        .await
-        .unwrap();
+    let page = work.audit().list_installation(provider(), PageRequest::default()).await.unwrap();
     assert!(page.items.iter().any(|entry| entry.action == "user.create"));
 }
 
 /// The actions in a tenant's audit log, newest first.
 async fn audited(tenancy: &Tenancy, scope: Scope) -> Vec<String> {
     let work = tenancy.store.read().await.unwrap();
-    let page = work
-        .audit()
-        .list(scope, PageRequest::default())
-        .await
-        .unwrap();
+    let page = work.audit().list(scope, PageRequest::default()).await.unwrap();
     page.items.into_iter().map(|entry| entry.action).collect()
 }
 
@@ -397,11 +291,7 @@ async fn logged(tenancy: &Tenancy, scope: Scope, count: usize) -> Vec<String> {
     let shown = async {
         loop {
             let work = tenancy.store.read().await.unwrap();
-            let events = work
-                .events()
-                .read(scope, Position::default(), 100)
-                .await
-                .unwrap();
+            let events = work.events().read(scope, Position::default(), 100).await.unwrap();
             if events.len() >= count {
                 return events.into_iter().map(|event| event.kind).collect();
             }

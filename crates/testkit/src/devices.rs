@@ -1,9 +1,5 @@
 //! What every store of devices and Meta apps must do.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a contract suite fails by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a contract suite fails by panicking")]
 
 mod apps;
 mod channel;
@@ -124,60 +120,27 @@ async fn devices_are_registered_and_changed(fleet: &Fleet) {
     assert_eq!(read.credential.as_ref().unwrap().expose_secret(), "EAAG");
 
     let now = fleet.tenancy.clock.advance(TimeDelta::minutes(1));
-    let settings = DeviceSettings {
-        default_reply: Some("Halo".to_owned()),
-        ..DeviceSettings::default()
-    };
+    let settings =
+        DeviceSettings { default_reply: Some("Halo".to_owned()), ..DeviceSettings::default() };
     let patch = DevicePatch {
         name: Some("Shop 2".to_owned()),
         settings: Some(settings.clone()),
         ..DevicePatch::default()
     };
-    let changed = fleet
-        .devices
-        .update(&grant(account), made.id, patch)
-        .await
-        .unwrap();
-    assert_eq!(
-        (changed.name.as_str(), &changed.settings),
-        ("Shop 2", &settings)
-    );
-    assert_eq!(
-        (changed.created_at, changed.updated_at),
-        (made.created_at, now)
-    );
+    let changed = fleet.devices.update(&grant(account), made.id, patch).await.unwrap();
+    assert_eq!((changed.name.as_str(), &changed.settings), ("Shop 2", &settings));
+    assert_eq!((changed.created_at, changed.updated_at), (made.created_at, now));
     let read = fleet.devices.get(&grant(account), made.id).await.unwrap();
     assert_eq!(format!("{read:?}"), format!("{changed:?}"));
 
     for (field, new) in [
-        (
-            "name",
-            Registration {
-                name: "\0".to_owned(),
-                ..registration("1")
-            },
-        ),
+        ("name", Registration { name: "\0".to_owned(), ..registration("1") }),
         ("address", registration("x/../y")),
-        (
-            "parent",
-            Registration {
-                parent: None,
-                ..registration("1")
-            },
-        ),
+        ("parent", Registration { parent: None, ..registration("1") }),
+        ("credential", Registration { credential: None, ..registration("1") }),
         (
             "credential",
-            Registration {
-                credential: None,
-                ..registration("1")
-            },
-        ),
-        (
-            "credential",
-            Registration {
-                credential: Some(Secret::from("a\r\nb")),
-                ..registration("1")
-            },
+            Registration { credential: Some(Secret::from("a\r\nb")), ..registration("1") },
         ),
     ] {
         let refused = fleet.devices.register(&grant(account), new, None).await;
@@ -186,89 +149,50 @@ async fn devices_are_registered_and_changed(fleet: &Fleet) {
             "{refused:?}"
         );
     }
-    let elsewhere = Registration {
-        channel: ChannelKind::QR_SESSION,
-        ..registration("1")
-    };
-    let refused = fleet
-        .devices
-        .register(&grant(account), elsewhere, None)
-        .await;
-    assert!(
-        matches!(refused, Err(DeviceError::NoSuchChannel(_))),
-        "{refused:?}"
-    );
+    let elsewhere = Registration { channel: ChannelKind::QR_SESSION, ..registration("1") };
+    let refused = fleet.devices.register(&grant(account), elsewhere, None).await;
+    assert!(matches!(refused, Err(DeviceError::NoSuchChannel(_))), "{refused:?}");
 }
 
 async fn a_credential_is_proven_first(fleet: &Fleet) {
     let account = fleet.tenancy.account("Proof").await;
     fleet.channel.refuse("190");
-    let refused = fleet
-        .devices
-        .register(&grant(account), registration("1002"), None)
-        .await;
+    let refused = fleet.devices.register(&grant(account), registration("1002"), None).await;
     assert!(matches!(refused, Err(DeviceError::Check(_))), "{refused:?}");
-    let page = fleet
-        .devices
-        .list(&grant(account), PageRequest::default())
-        .await;
+    let page = fleet.devices.list(&grant(account), PageRequest::default()).await;
     assert!(page.unwrap().items.is_empty());
 
     fleet.channel.accept();
     let made = fleet.device(account, "1002").await.device;
     fleet.channel.refuse("190");
     let refused = fleet.devices.check(&grant(account), made.id).await;
-    assert!(
-        matches!(refused, Err(DeviceError::Check(SendError::Refused { .. }))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(DeviceError::Check(SendError::Refused { .. }))), "{refused:?}");
     let down = fleet.devices.get(&grant(account), made.id).await.unwrap();
     assert_eq!(down.state, DeviceState::Disconnected);
     assert!(down.state_reason.as_ref().unwrap().contains("190"));
-    let patch = || DevicePatch {
-        credential: Some(Secret::from("EAAH")),
-        ..DevicePatch::default()
-    };
-    fleet
-        .devices
-        .update(&grant(account), made.id, patch())
-        .await
-        .unwrap_err();
+    let patch = || DevicePatch { credential: Some(Secret::from("EAAH")), ..DevicePatch::default() };
+    fleet.devices.update(&grant(account), made.id, patch()).await.unwrap_err();
     let kept = fleet.devices.get(&grant(account), made.id).await.unwrap();
     assert_eq!(kept.credential.unwrap().expose_secret(), "EAAG");
 
     fleet.channel.accept();
-    let up = fleet
-        .devices
-        .update(&grant(account), made.id, patch())
-        .await
-        .unwrap();
+    let up = fleet.devices.update(&grant(account), made.id, patch()).await.unwrap();
     assert_eq!((up.state, up.state_reason), (DeviceState::Connected, None));
     assert_eq!(fleet.channel.last_token().unwrap().expose_secret(), "EAAH");
 
     // A network that cannot be asked says nothing of the device.
     fleet.channel.fail();
-    fleet
-        .devices
-        .check(&grant(account), made.id)
-        .await
-        .unwrap_err();
+    fleet.devices.check(&grant(account), made.id).await.unwrap_err();
     let same = fleet.devices.get(&grant(account), made.id).await.unwrap();
     assert_eq!(same.state, DeviceState::Connected);
     fleet.channel.accept();
 }
 
 async fn an_address_belongs_to_one_tenant(fleet: &Fleet) {
-    let (one, two) = (
-        fleet.tenancy.account("One").await,
-        fleet.tenancy.account("Two").await,
-    );
+    let (one, two) = (fleet.tenancy.account("One").await, fleet.tenancy.account("Two").await);
     let made = fleet.device(one, "1003").await.device;
     for account in [one, two] {
-        let taken = fleet
-            .devices
-            .register(&grant(account), registration("1003"), None)
-            .await;
+        let taken = fleet.devices.register(&grant(account), registration("1003"), None).await;
         assert!(matches!(taken, Err(DeviceError::AddressTaken)), "{taken:?}");
     }
     fleet.devices.remove(&grant(one), made.id).await.unwrap();
@@ -282,65 +206,31 @@ async fn a_retried_device_is_the_same(fleet: &Fleet) {
     let request = once("devices.register", "d", 1);
     let register = |once: Once| async move {
         let new = registration("1004");
-        fleet
-            .devices
-            .register(&grant(account), new, Some(&once))
-            .await
+        fleet.devices.register(&grant(account), new, Some(&once)).await
     };
     let one = register(request.clone()).await.unwrap();
     assert!(one.token.is_some());
     let asked = fleet.channel.checks();
     let two = register(request.clone()).await.unwrap();
     assert_eq!((two.device.id, two.token.is_none()), (one.device.id, true));
-    assert_eq!(
-        fleet.channel.checks(),
-        asked,
-        "the network is not asked again"
-    );
-    let other = register(Once {
-        body_hash: [2; 32],
-        ..request
-    })
-    .await;
-    assert!(
-        matches!(other, Err(DeviceError::Once(OnceError::OtherBody))),
-        "{other:?}"
-    );
+    assert_eq!(fleet.channel.checks(), asked, "the network is not asked again");
+    let other = register(Once { body_hash: [2; 32], ..request }).await;
+    assert!(matches!(other, Err(DeviceError::Once(OnceError::OtherBody))), "{other:?}");
 }
 
 async fn tenants_see_their_own(fleet: &Fleet) {
-    let (mine, other) = (
-        fleet.tenancy.account("Mine").await,
-        fleet.tenancy.account("Other").await,
-    );
+    let (mine, other) = (fleet.tenancy.account("Mine").await, fleet.tenancy.account("Other").await);
     let made = fleet.device(mine, "1005").await.device;
     let page = PageRequest::default();
     let list = fleet.devices.list(&grant(mine), page).await.unwrap();
-    assert_eq!(
-        list.items.iter().map(|d| d.id).collect::<Vec<_>>(),
-        [made.id]
-    );
-    assert!(
-        fleet
-            .devices
-            .list(&grant(other), page)
-            .await
-            .unwrap()
-            .items
-            .is_empty()
-    );
+    assert_eq!(list.items.iter().map(|d| d.id).collect::<Vec<_>>(), [made.id]);
+    assert!(fleet.devices.list(&grant(other), page).await.unwrap().items.is_empty());
     let devices = &fleet.devices;
     for refused in [
         devices.get(&grant(other), made.id).await.map(|_| ()),
-        devices
-            .update(&grant(other), made.id, DevicePatch::default())
-            .await
-            .map(|_| ()),
+        devices.update(&grant(other), made.id, DevicePatch::default()).await.map(|_| ()),
         devices.check(&grant(other), made.id).await.map(|_| ()),
-        devices
-            .rotate_token(&grant(other), made.id)
-            .await
-            .map(|_| ()),
+        devices.rotate_token(&grant(other), made.id).await.map(|_| ()),
         devices.remove(&grant(other), made.id).await,
     ] {
         assert!(matches!(refused, Err(DeviceError::NotFound)), "{refused:?}");

@@ -19,10 +19,7 @@ pub struct SeqIds {
 impl SeqIds {
     /// Ids that begin after the `skip`-th, for two sources on one database.
     pub const fn after(skip: u64) -> Self {
-        Self {
-            last: AtomicU64::new(skip),
-            fills: AtomicU64::new(skip),
-        }
+        Self { last: AtomicU64::new(skip), fills: AtomicU64::new(skip) }
     }
 }
 

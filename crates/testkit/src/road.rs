@@ -70,14 +70,7 @@ impl Road {
         let other = fleet.tenancy.account("Other road").await;
         let device = fleet.device(account, "7001").await.device.id;
         let second = fleet.device(account, "7002").await.device.id;
-        Self {
-            fleet,
-            store,
-            account,
-            device,
-            second,
-            other,
-        }
+        Self { fleet, store, account, device, second, other }
     }
 
     /// A unit of work.
@@ -181,10 +174,7 @@ impl Road {
 
     /// A lane of a new contact on the first device.
     pub fn lane(&self) -> Lane {
-        Lane {
-            device: self.device,
-            contact: self.id::<ContactId>(),
-        }
+        Lane { device: self.device, contact: self.id::<ContactId>() }
     }
 }
 

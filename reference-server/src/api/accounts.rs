@@ -65,10 +65,7 @@ pub struct CreatedAccountView {
 
 impl From<CreatedAccount> for CreatedAccountView {
     fn from(made: CreatedAccount) -> Self {
-        Self {
-            account: made.account.into(),
-            owner: made.owner.map(UserView::from),
-        }
+        Self { account: made.account.into(), owner: made.owner.map(UserView::from) }
     }
 }
 
@@ -117,11 +114,7 @@ pub struct AccountPatchBody {
 
 impl From<AccountPatchBody> for AccountPatch {
     fn from(body: AccountPatchBody) -> Self {
-        Self {
-            name: body.name,
-            time_zone: body.time_zone,
-            country: undefined(body.country),
-        }
+        Self { name: body.name, time_zone: body.time_zone, country: undefined(body.country) }
     }
 }
 
@@ -173,16 +166,9 @@ impl AccountsApi {
             name: body.value.name,
             time_zone: body.value.time_zone,
             country: body.value.country,
-            owner: body.value.owner.map(|owner| NewOwner {
-                email: owner.email,
-                name: owner.name,
-            }),
+            owner: body.value.owner.map(|owner| NewOwner { email: owner.email, name: owner.name }),
         };
-        let made = self
-            .0
-            .accounts()
-            .create(may.scope, new, once.as_ref())
-            .await;
+        let made = self.0.accounts().create(may.scope, new, once.as_ref()).await;
         Ok(Created::new(made?.into(), replayed))
     }
 
@@ -202,11 +188,7 @@ impl AccountsApi {
     /// Change an account
     ///
     /// Needs `accounts:write`; for the provider.
-    #[oai(
-        path = "/accounts/:id",
-        method = "patch",
-        operation_id = "updateAccount"
-    )]
+    #[oai(path = "/accounts/:id", method = "patch", operation_id = "updateAccount")]
     async fn update(
         &self,
         Auth(may): Auth<OverAll<WriteAccounts>>,
@@ -221,42 +203,26 @@ impl AccountsApi {
     /// Activate an account
     ///
     /// Its credentials work again. Needs `accounts:write`; for the provider.
-    #[oai(
-        path = "/accounts/:id/activate",
-        method = "post",
-        operation_id = "activateAccount"
-    )]
+    #[oai(path = "/accounts/:id/activate", method = "post", operation_id = "activateAccount")]
     async fn activate(
         &self,
         Auth(may): Auth<OverAll<WriteAccounts>>,
         id: Path<Word<AccountId>>,
     ) -> Answer<AccountView> {
-        let account = self
-            .0
-            .accounts()
-            .set_active(may.scope, id.0.0, true)
-            .await?;
+        let account = self.0.accounts().set_active(may.scope, id.0.0, true).await?;
         Ok(Json(account.into()))
     }
 
     /// Deactivate an account
     ///
     /// Its credentials stop working at once. Needs `accounts:write`; for the provider.
-    #[oai(
-        path = "/accounts/:id/deactivate",
-        method = "post",
-        operation_id = "deactivateAccount"
-    )]
+    #[oai(path = "/accounts/:id/deactivate", method = "post", operation_id = "deactivateAccount")]
     async fn deactivate(
         &self,
         Auth(may): Auth<OverAll<WriteAccounts>>,
         id: Path<Word<AccountId>>,
     ) -> Answer<AccountView> {
-        let account = self
-            .0
-            .accounts()
-            .set_active(may.scope, id.0.0, false)
-            .await?;
+        let account = self.0.accounts().set_active(may.scope, id.0.0, false).await?;
         Ok(Json(account.into()))
     }
 

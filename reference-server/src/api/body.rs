@@ -37,10 +37,7 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {
     fn request_meta() -> Option<MetaRequest> {
         Some(MetaRequest {
             description: None,
-            content: vec![MetaMediaType {
-                content_type: JSON,
-                schema: T::schema_ref(),
-            }],
+            content: vec![MetaMediaType { content_type: JSON, schema: T::schema_ref() }],
             required: true,
         })
     }
@@ -70,18 +67,14 @@ fn is_json(content_type: Option<&str>) -> bool {
 /// # Errors
 /// 413 when there are more, 400 when they do not all arrive.
 pub async fn bytes(request: &Request, body: Body, most: usize) -> Result<Bytes, Problem> {
-    let announced = request
-        .header("content-length")
-        .and_then(|text| text.parse::<usize>().ok());
+    let announced = request.header("content-length").and_then(|text| text.parse::<usize>().ok());
     if announced.is_some_and(|length| length > most) {
         return Err(Problem::too_large(most));
     }
-    body.into_bytes_limit(most)
-        .await
-        .map_err(|error| match error {
-            ReadBodyError::PayloadTooLarge => Problem::too_large(most),
-            error => Problem::bad_request(format!("the body did not arrive: {error}")),
-        })
+    body.into_bytes_limit(most).await.map_err(|error| match error {
+        ReadBodyError::PayloadTooLarge => Problem::too_large(most),
+        error => Problem::bad_request(format!("the body did not arrive: {error}")),
+    })
 }
 
 /// Reads a document.
@@ -103,13 +96,11 @@ pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, (String, Strin
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let problem = error.into_inner().to_string();
-        let (below, problem) = match problem
-            .strip_prefix(BELOW)
-            .and_then(|rest| rest.split_once(BELOW))
-        {
-            Some((below, problem)) => (below.to_owned(), problem.to_owned()),
-            None => (named(&problem).unwrap_or_default(), problem),
-        };
+        let (below, problem) =
+            match problem.strip_prefix(BELOW).and_then(|rest| rest.split_once(BELOW)) {
+                Some((below, problem)) => (below.to_owned(), problem.to_owned()),
+                None => (named(&problem).unwrap_or_default(), problem),
+            };
         (join(&path, &below), problem)
     })
 }
@@ -191,10 +182,7 @@ mod tests {
         for (document, field) in [
             (json!({"items": [{"name": "a"}, {}]}), "items[1].name"),
             (json!({"items": [{"name": 1}]}), "items[0].name"),
-            (
-                json!({"items": [{"name": "a", "more": 1}]}),
-                "items[0].more",
-            ),
+            (json!({"items": [{"name": "a", "more": 1}]}), "items[0].more"),
             (json!({}), "items"),
             (json!([]), "body"),
             (json!({"items": "x"}), "items"),
@@ -206,10 +194,7 @@ mod tests {
 
     #[test]
     fn nul_is_found_wherever_it_is() {
-        assert_eq!(
-            nul(&json!({"a": [{"b": "x\0"}]})).as_deref(),
-            Some("a[0].b")
-        );
+        assert_eq!(nul(&json!({"a": [{"b": "x\0"}]})).as_deref(), Some("a[0].b"));
         assert_eq!(nul(&json!({"a\0": 1})).as_deref(), Some("a\u{fffd}"));
         assert_eq!(nul(&json!({"a": "b"})), None);
     }

@@ -81,11 +81,7 @@ impl From<Contact> for ContactView {
             profile_name: contact.profile_name,
             variables: contact.variables,
             marketing_stopped_at: contact.marketing_stopped_at,
-            identities: contact
-                .identities
-                .into_iter()
-                .map(IdentityView::from)
-                .collect(),
+            identities: contact.identities.into_iter().map(IdentityView::from).collect(),
             created_at: contact.created_at,
             updated_at: contact.updated_at,
         }
@@ -156,9 +152,7 @@ impl ContactsApi {
             let read = PhoneNumber::parse(&text, None);
             read.map_err(|error| Problem::unreadable("phone", error.to_string()))
         });
-        let identity = number
-            .transpose()?
-            .map(|number| IdentityKey::phone(&number));
+        let identity = number.transpose()?.map(|number| IdentityKey::phone(&number));
         let filter = ContactFilter { identity };
         let page = page(limit.0, after.0);
         let contacts = self.0.contacts().list(&may.grant, &filter, page).await?;
@@ -175,23 +169,14 @@ impl ContactsApi {
         #[oai(name = "Idempotency-Key")] key: OnceKey,
         body: JsonBody<NewContactBody>,
     ) -> Result<Created<ContactView>, Problem> {
-        let once = key.once(
-            may.principal.actor(),
-            may.scope(),
-            "createContact",
-            body.hash,
-        );
+        let once = key.once(may.principal.actor(), may.scope(), "createContact", body.hash);
         let replayed = replayed(&self.0, once.as_ref()).await?;
         let new = CreateContact {
             phone: phone("phone", &body.value.phone)?,
             name: body.value.name,
             variables: body.value.variables,
         };
-        let contact = self
-            .0
-            .contacts()
-            .create(&may.grant, new, once.as_ref())
-            .await?;
+        let contact = self.0.contacts().create(&may.grant, new, once.as_ref()).await?;
         Ok(Created::new(contact.into(), replayed))
     }
 
@@ -211,11 +196,7 @@ impl ContactsApi {
     /// Change a contact
     ///
     /// Needs `contacts:write`.
-    #[oai(
-        path = "/contacts/:id",
-        method = "patch",
-        operation_id = "updateContact"
-    )]
+    #[oai(path = "/contacts/:id", method = "patch", operation_id = "updateContact")]
     async fn update(
         &self,
         Auth(may): Auth<InAccount<WriteContacts>>,
@@ -235,11 +216,7 @@ impl ContactsApi {
     ///
     /// Its messages stay; a new message from the same person makes a new contact. Needs
     /// `contacts:write`.
-    #[oai(
-        path = "/contacts/:id",
-        method = "delete",
-        operation_id = "removeContact"
-    )]
+    #[oai(path = "/contacts/:id", method = "delete", operation_id = "removeContact")]
     async fn remove(
         &self,
         Auth(may): Auth<InAccount<WriteContacts>>,

@@ -469,10 +469,7 @@ impl ContentBody {
             Problem::invalid(format!("{place}.media_id"), problem)
         };
         Ok(match self {
-            Self::Text(text) => Content::Text {
-                body: text.body,
-                preview_url: text.preview_url,
-            },
+            Self::Text(text) => Content::Text { body: text.body, preview_url: text.preview_url },
             Self::Image(file) => Content::Image(file.try_into().map_err(wrong)?),
             Self::Video(file) => Content::Video(file.try_into().map_err(wrong)?),
             Self::Audio(file) => Content::Audio(file.try_into().map_err(wrong)?),
@@ -505,9 +502,7 @@ impl ContentBody {
                 button: list.button,
                 sections: list.sections.into_iter().map(ListSection::from).collect(),
             }),
-            Self::Reaction(reaction) => Content::Reaction {
-                emoji: reaction.emoji,
-            },
+            Self::Reaction(reaction) => Content::Reaction { emoji: reaction.emoji },
             Self::Template(template) => Content::Template(Template {
                 name: template.name,
                 language: template.language,
@@ -531,33 +526,18 @@ impl From<CardBody> for ContactCard {
 impl From<ButtonBody> for Button {
     fn from(button: ButtonBody) -> Self {
         match button {
-            ButtonBody::Reply(button) => Self::Reply {
-                id: button.id,
-                title: button.title,
-            },
-            ButtonBody::Url(button) => Self::Url {
-                title: button.title,
-                url: button.url,
-            },
-            ButtonBody::Call(button) => Self::Call {
-                title: button.title,
-                phone: button.phone,
-            },
+            ButtonBody::Reply(button) => Self::Reply { id: button.id, title: button.title },
+            ButtonBody::Url(button) => Self::Url { title: button.title, url: button.url },
+            ButtonBody::Call(button) => Self::Call { title: button.title, phone: button.phone },
         }
     }
 }
 
 impl From<SectionBody> for ListSection {
     fn from(section: SectionBody) -> Self {
-        let row = |row: RowBody| ListRow {
-            id: row.id,
-            title: row.title,
-            description: row.description,
-        };
-        Self {
-            title: section.title,
-            rows: section.rows.into_iter().map(row).collect(),
-        }
+        let row =
+            |row: RowBody| ListRow { id: row.id, title: row.title, description: row.description };
+        Self { title: section.title, rows: section.rows.into_iter().map(row).collect() }
     }
 }
 

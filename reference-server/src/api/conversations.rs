@@ -74,11 +74,7 @@ impl ConversationsApi {
     /// List conversations
     ///
     /// Needs `messages:read`.
-    #[oai(
-        path = "/conversations",
-        method = "get",
-        operation_id = "listConversations"
-    )]
+    #[oai(path = "/conversations", method = "get", operation_id = "listConversations")]
     async fn list(
         &self,
         Auth(may): Auth<InAccount<ReadMessages>>,
@@ -91,22 +87,14 @@ impl ConversationsApi {
         after: Query<Option<Word<Cursor>>>,
     ) -> Answer<Listed<ConversationView>> {
         let (device, page) = (device.0.map(|word| word.0), page(limit.0, after.0));
-        let conversations = self
-            .0
-            .conversations()
-            .list(&may.grant, device, page)
-            .await?;
+        let conversations = self.0.conversations().list(&may.grant, device, page).await?;
         Ok(Listed::of(conversations))
     }
 
     /// Get a conversation
     ///
     /// Needs `messages:read`.
-    #[oai(
-        path = "/conversations/:id",
-        method = "get",
-        operation_id = "getConversation"
-    )]
+    #[oai(path = "/conversations/:id", method = "get", operation_id = "getConversation")]
     async fn get(
         &self,
         Auth(may): Auth<InAccount<ReadMessages>>,
@@ -119,11 +107,7 @@ impl ConversationsApi {
     /// Mark a conversation read
     ///
     /// Here and on the network. Needs `messages:send`.
-    #[oai(
-        path = "/conversations/:id/read",
-        method = "post",
-        operation_id = "markConversationRead"
-    )]
+    #[oai(path = "/conversations/:id/read", method = "post", operation_id = "markConversationRead")]
     async fn mark_read(
         &self,
         Auth(may): Auth<InAccount<SendMessages>>,
@@ -131,11 +115,7 @@ impl ConversationsApi {
         body: JsonBody<MarkReadBody>,
     ) -> Answer<ConversationView> {
         let typing = body.value.typing;
-        let conversation = self
-            .0
-            .conversations()
-            .mark_read(&may.grant, id.0.0, typing)
-            .await?;
+        let conversation = self.0.conversations().mark_read(&may.grant, id.0.0, typing).await?;
         Ok(Json(conversation.into()))
     }
 }

@@ -98,16 +98,10 @@ impl TryFrom<SettingsBody> for DeviceSettings {
                 UncertainPolicy::Resend { after_seconds }
             }
             (UncertainWord::Resend, None) => {
-                return Err(Problem::invalid(
-                    field,
-                    "must be there when `uncertain` is `resend`",
-                ));
+                return Err(Problem::invalid(field, "must be there when `uncertain` is `resend`"));
             }
             (UncertainWord::Hold, Some(_)) => {
-                return Err(Problem::invalid(
-                    field,
-                    "must be absent when `uncertain` is `hold`",
-                ));
+                return Err(Problem::invalid(field, "must be absent when `uncertain` is `hold`"));
             }
         };
         Ok(Self {
@@ -316,12 +310,7 @@ impl DevicesApi {
         #[oai(name = "Idempotency-Key")] key: OnceKey,
         body: JsonBody<NewDeviceBody>,
     ) -> Result<Created<CreatedDeviceView>, Problem> {
-        let once = key.once(
-            may.principal.actor(),
-            may.scope(),
-            "registerDevice",
-            body.hash,
-        );
+        let once = key.once(may.principal.actor(), may.scope(), "registerDevice", body.hash);
         let new = Registration {
             name: body.value.name,
             channel: ChannelKind::new(body.value.channel),
@@ -331,11 +320,7 @@ impl DevicesApi {
             app: body.value.app_id.map(|app| app.0),
             settings: body.value.settings.try_into()?,
         };
-        let made = self
-            .0
-            .devices()
-            .register(&may.grant, new, once.as_ref())
-            .await?;
+        let made = self.0.devices().register(&may.grant, new, once.as_ref()).await?;
         let replayed = made.token.is_none();
         Ok(Created::new(made.into(), replayed))
     }
@@ -365,11 +350,7 @@ impl DevicesApi {
     ) -> Answer<DeviceView> {
         let patch = DevicePatch {
             name: body.value.name,
-            settings: body
-                .value
-                .settings
-                .map(DeviceSettings::try_from)
-                .transpose()?,
+            settings: body.value.settings.map(DeviceSettings::try_from).transpose()?,
             credential: body.value.credential.map(Secret::from),
             app: undefined(body.value.app_id).map(|app| app.map(|app| app.0)),
         };
@@ -381,11 +362,7 @@ impl DevicesApi {
     ///
     /// Its messages stay, its token stops working, its number is free again. Needs
     /// `devices:write`.
-    #[oai(
-        path = "/devices/:id",
-        method = "delete",
-        operation_id = "removeDevice"
-    )]
+    #[oai(path = "/devices/:id", method = "delete", operation_id = "removeDevice")]
     async fn remove(
         &self,
         Auth(may): Auth<InAccount<WriteDevices>>,
@@ -399,11 +376,7 @@ impl DevicesApi {
     ///
     /// The old token stops working at once; the new one is shown in this answer and never again.
     /// Needs `devices:write`.
-    #[oai(
-        path = "/devices/:id/token",
-        method = "post",
-        operation_id = "rotateDeviceToken"
-    )]
+    #[oai(path = "/devices/:id/token", method = "post", operation_id = "rotateDeviceToken")]
     async fn rotate_token(
         &self,
         Auth(may): Auth<InAccount<WriteDevices>>,
@@ -417,11 +390,7 @@ impl DevicesApi {
     ///
     /// Asks the network what it knows of the device. If it refuses the credential, the device is
     /// disconnected and the answer is 422. Needs `devices:write`.
-    #[oai(
-        path = "/devices/:id/check",
-        method = "post",
-        operation_id = "checkDevice"
-    )]
+    #[oai(path = "/devices/:id/check", method = "post", operation_id = "checkDevice")]
     async fn check(
         &self,
         Auth(may): Auth<InAccount<WriteDevices>>,
@@ -435,11 +404,7 @@ impl DevicesApi {
     ///
     /// The templates of the device's business account that Meta approved. A channel without such
     /// templates answers 422. Needs `devices:read`.
-    #[oai(
-        path = "/devices/:id/templates",
-        method = "get",
-        operation_id = "listTemplates"
-    )]
+    #[oai(path = "/devices/:id/templates", method = "get", operation_id = "listTemplates")]
     async fn templates(
         &self,
         Auth(may): Auth<InAccount<ReadDevices>>,
@@ -448,10 +413,7 @@ impl DevicesApi {
         let link = self.0.devices().get(&may.grant, id.0.0).await?.link();
         let ports = self.0.channels().of(&link)?;
         let port = ports.templates().ok_or_else(|| {
-            let problem = format!(
-                "is on the channel `{}`, which has no templates",
-                link.channel
-            );
+            let problem = format!("is on the channel `{}`, which has no templates", link.channel);
             Problem::invalid("id", problem)
         })?;
         let items = port.approved(&link).await?;

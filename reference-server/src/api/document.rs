@@ -64,10 +64,7 @@ fn exact(spec: &str) -> Value {
         }
     }
     bound(&mut document);
-    if let Some(components) = document
-        .get_mut("components")
-        .and_then(Value::as_object_mut)
-    {
+    if let Some(components) = document.get_mut("components").and_then(Value::as_object_mut) {
         components.insert("responses".to_owned(), Value::Object(problems));
     }
     document
@@ -195,9 +192,7 @@ fn describe(schema: &mut Value, sent: bool) {
         return;
     };
     for (name, property) in properties.iter_mut() {
-        let given = property
-            .get("default")
-            .is_some_and(|default| !default.is_null());
+        let given = property.get("default").is_some_and(|default| !default.is_null());
         if !required.contains(name) && !given {
             nullable(property);
         }

@@ -115,10 +115,7 @@ impl EventsApi {
         };
         let next = events.last().map_or(after, |event| event.position);
         let items = events.into_iter().map(EventView::from).collect();
-        Ok(Json(EventsView {
-            items,
-            next: Word(next),
-        }))
+        Ok(Json(EventsView { items, next: Word(next) }))
     }
 
     /// Read the audit log

@@ -86,19 +86,10 @@ impl IntoResponse for FileBytes {
 
 /// `attachment` with the file's name in both forms of RFC 6266.
 fn disposition(record: &MediaRecord) -> HeaderValue {
-    let name = record
-        .filename
-        .clone()
-        .unwrap_or_else(|| record.id.to_string());
+    let name = record.filename.clone().unwrap_or_else(|| record.id.to_string());
     let plain: String = name
         .chars()
-        .map(|c| {
-            if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') {
-                c
-            } else {
-                '_'
-            }
-        })
+        .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') { c } else { '_' })
         .collect();
     let encoded: String = name
         .bytes()
@@ -149,18 +140,9 @@ impl MediaApi {
         #[oai(name = "Idempotency-Key")] key: OnceKey,
         upload: Upload,
     ) -> Result<Created<MediaView>, Problem> {
-        let once = key.once(
-            may.principal.actor(),
-            may.scope(),
-            "uploadMedia",
-            upload.hash,
-        );
+        let once = key.once(may.principal.actor(), may.scope(), "uploadMedia", upload.hash);
         let replayed = replayed(&self.0, once.as_ref()).await?;
-        let record = self
-            .0
-            .media()
-            .upload(&may.grant, upload.file, once.as_ref())
-            .await?;
+        let record = self.0.media().upload(&may.grant, upload.file, once.as_ref()).await?;
         Ok(Created::new(record.into(), replayed))
     }
 
@@ -197,11 +179,7 @@ impl MediaApi {
     /// Download a file
     ///
     /// Needs `messages:read`.
-    #[oai(
-        path = "/media/:id/content",
-        method = "get",
-        operation_id = "downloadMedia"
-    )]
+    #[oai(path = "/media/:id/content", method = "get", operation_id = "downloadMedia")]
     async fn content(
         &self,
         Auth(may): Auth<InAccount<ReadMessages>>,

@@ -183,10 +183,7 @@ pub struct ReasonView {
 
 impl From<Reason> for ReasonView {
     fn from(reason: Reason) -> Self {
-        Self {
-            code: reason.code,
-            text: reason.text,
-        }
+        Self { code: reason.code, text: reason.text }
     }
 }
 
@@ -204,11 +201,7 @@ pub struct ChoiceView {
 
 impl From<Choice> for ChoiceView {
     fn from(choice: Choice) -> Self {
-        Self {
-            number: choice.number,
-            id: choice.id,
-            title: choice.title,
-        }
+        Self { number: choice.number, id: choice.id, title: choice.title }
     }
 }
 
@@ -380,21 +373,12 @@ impl MessagesApi {
         #[oai(name = "Idempotency-Key")] key: OnceKey,
         body: JsonBody<SendBody>,
     ) -> Result<Accepted<SentView>, Problem> {
-        let once = key.once(
-            may.principal.actor(),
-            may.scope(),
-            "sendMessages",
-            body.hash,
-        );
+        let once = key.once(may.principal.actor(), may.scope(), "sendMessages", body.hash);
         let messages = body.value.messages.into_iter().enumerate();
         let new = messages
             .map(|(index, message)| message.message(index))
             .collect::<Result<Vec<NewMessage>, Problem>>()?;
-        let queued = self
-            .0
-            .messages()
-            .send_many(&may.grant, new, once.as_ref())
-            .await?;
+        let queued = self.0.messages().send_many(&may.grant, new, once.as_ref()).await?;
         let messages = queued.messages.into_iter().map(MessageView::from).collect();
         Ok(Accepted::new(SentView { messages }, queued.repeated))
     }
@@ -455,11 +439,7 @@ impl MessagesApi {
     /// Cancel a message
     ///
     /// Only a message that waits can be cancelled; else 409. Needs `messages:send`.
-    #[oai(
-        path = "/messages/:id/cancel",
-        method = "post",
-        operation_id = "cancelMessage"
-    )]
+    #[oai(path = "/messages/:id/cancel", method = "post", operation_id = "cancelMessage")]
     async fn cancel(
         &self,
         Auth(may): Auth<InAccount<SendMessages>>,
@@ -473,11 +453,7 @@ impl MessagesApi {
     ///
     /// By hand, when nobody knows whether it was sent; a message in another status answers 409.
     /// Needs `messages:send`.
-    #[oai(
-        path = "/messages/:id/settle",
-        method = "post",
-        operation_id = "settleMessage"
-    )]
+    #[oai(path = "/messages/:id/settle", method = "post", operation_id = "settleMessage")]
     async fn settle(
         &self,
         Auth(may): Auth<InAccount<SendMessages>>,
@@ -489,11 +465,7 @@ impl MessagesApi {
             SettleWord::Failed => Settlement::Failed,
             SettleWord::Resend => Settlement::Resend,
         };
-        let message = self
-            .0
-            .messages()
-            .settle(&may.grant, id.0.0, settlement)
-            .await?;
+        let message = self.0.messages().settle(&may.grant, id.0.0, settlement).await?;
         Ok(Json(message.into()))
     }
 }

@@ -105,11 +105,7 @@ impl MetaAppsApi {
             app_secret: Secret::from(body.value.app_secret),
             verify_token: Secret::from(body.value.verify_token),
         };
-        let app = self
-            .0
-            .meta_apps()
-            .create(&may.grant, new, once.as_ref())
-            .await?;
+        let app = self.0.meta_apps().create(&may.grant, new, once.as_ref()).await?;
         Ok(Created::new(app.into(), replayed))
     }
 
@@ -129,11 +125,7 @@ impl MetaAppsApi {
     /// Remove a Meta app
     ///
     /// Refused with 409 while a device uses it. Needs `devices:write`.
-    #[oai(
-        path = "/meta-apps/:id",
-        method = "delete",
-        operation_id = "removeMetaApp"
-    )]
+    #[oai(path = "/meta-apps/:id", method = "delete", operation_id = "removeMetaApp")]
     async fn remove(
         &self,
         Auth(may): Auth<InAccount<WriteDevices>>,

@@ -43,11 +43,7 @@ impl Default for FoldingBody {
 
 impl From<Folding> for FoldingBody {
     fn from(folding: Folding) -> Self {
-        Self {
-            case: folding.case,
-            spaces: folding.spaces,
-            punctuation: folding.punctuation,
-        }
+        Self { case: folding.case, spaces: folding.spaces, punctuation: folding.punctuation }
     }
 }
 
@@ -122,10 +118,7 @@ impl TryFrom<ResponseBody> for Response {
     type Error = Problem;
 
     fn try_from(body: ResponseBody) -> Result<Self, Problem> {
-        Ok(Self::Message {
-            content: body.content.content("response.content")?,
-            quote: body.quote,
-        })
+        Ok(Self::Message { content: body.content.content("response.content")?, quote: body.quote })
     }
 }
 
@@ -144,19 +137,13 @@ pub struct LimitationBody {
 
 impl From<Limitation> for LimitationBody {
     fn from(limitation: Limitation) -> Self {
-        Self {
-            times: limitation.times,
-            seconds: limitation.seconds,
-        }
+        Self { times: limitation.times, seconds: limitation.seconds }
     }
 }
 
 impl From<LimitationBody> for Limitation {
     fn from(body: LimitationBody) -> Self {
-        Self {
-            times: body.times,
-            seconds: body.seconds,
-        }
+        Self { times: body.times, seconds: body.seconds }
     }
 }
 
@@ -284,9 +271,7 @@ impl RulesApi {
         after: Query<Option<Word<Cursor>>>,
     ) -> Answer<Listed<RuleView>> {
         let (device, page) = (device.0.map(|word| word.0), page(limit.0, after.0));
-        Ok(Listed::of(
-            self.0.rules().list(&may.grant, device, page).await?,
-        ))
+        Ok(Listed::of(self.0.rules().list(&may.grant, device, page).await?))
     }
 
     /// Create a rule
@@ -310,11 +295,7 @@ impl RulesApi {
             response: body.value.response.try_into()?,
             limitation: body.value.limitation.map(Limitation::from),
         };
-        let rule = self
-            .0
-            .rules()
-            .create(&may.grant, new, once.as_ref())
-            .await?;
+        let rule = self.0.rules().create(&may.grant, new, once.as_ref()).await?;
         Ok(Created::new(rule.into(), replayed))
     }
 

@@ -69,9 +69,7 @@ impl<'a> ApiExtractor<'a> for Upload {
         body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let kind = request
-            .content_type()
-            .and_then(|text| text.parse::<mime::Mime>().ok());
+        let kind = request.content_type().and_then(|text| text.parse::<mime::Mime>().ok());
         if kind.is_none_or(|kind| kind.essence_str() != MULTIPART) {
             return Err(Problem::wrong_type(MULTIPART).into());
         }
@@ -89,15 +87,8 @@ async fn only_file(mut form: Multipart) -> Result<MediaFile, Problem> {
     while let Some(field) = form.next_field().await.map_err(broken)? {
         let name = field.name().unwrap_or_default().to_owned();
         if name != "file" {
-            let name = if name.is_empty() {
-                "body".to_owned()
-            } else {
-                name
-            };
-            return Err(Problem::unreadable(
-                name,
-                "is unknown; the form has one field, `file`",
-            ));
+            let name = if name.is_empty() { "body".to_owned() } else { name };
+            return Err(Problem::unreadable(name, "is unknown; the form has one field, `file`"));
         }
         if found.is_some() {
             return Err(Problem::unreadable("file", "must be there once"));
@@ -121,8 +112,5 @@ fn broken(error: impl std::fmt::Display) -> Problem {
 /// The media type by the name's ending.
 fn guessed(filename: Option<&str>) -> String {
     let name = filename.unwrap_or_default();
-    mime_guess::from_path(name)
-        .first_or_octet_stream()
-        .essence_str()
-        .to_owned()
+    mime_guess::from_path(name).first_or_octet_stream().essence_str().to_owned()
 }

@@ -136,14 +136,11 @@ fn listed(words: impl IntoIterator<Item = &'static str>) -> MetaSchema {
 }
 
 fn known<T: Copy>(all: &[T], word: fn(T) -> &'static str, text: &str) -> Result<T, String> {
-    all.iter()
-        .copied()
-        .find(|one| word(*one) == text)
-        .ok_or_else(|| {
-            let words: Vec<&str> = all.iter().map(|one| word(*one)).collect();
-            let text: String = text.chars().take(64).collect();
-            format!("`{text}` is none of {}", words.join(", "))
-        })
+    all.iter().copied().find(|one| word(*one) == text).ok_or_else(|| {
+        let words: Vec<&str> = all.iter().map(|one| word(*one)).collect();
+        let text: String = text.chars().take(64).collect();
+        format!("`{text}` is none of {}", words.join(", "))
+    })
 }
 
 macro_rules! lists {
@@ -184,12 +181,8 @@ const fn words(words: Words) -> &'static str {
     }
 }
 
-const MATCH_KINDS: &[MatchKind] = &[
-    MatchKind::Exact,
-    MatchKind::Contains,
-    MatchKind::Begin,
-    MatchKind::End,
-];
+const MATCH_KINDS: &[MatchKind] =
+    &[MatchKind::Exact, MatchKind::Contains, MatchKind::Begin, MatchKind::End];
 
 lists! {
     Role, "role", Role::ALL, Role::as_str;

@@ -34,10 +34,7 @@ pub(crate) async fn run(args: SandboxArgs) -> Result<(), Box<dyn Error>> {
         ..SandboxConfig::default()
     };
     let sandbox = Sandbox::start(config).await?;
-    println!(
-        "the sandbox speaks Meta's Graph API at {}",
-        sandbox.base_url()
-    );
+    println!("the sandbox speaks Meta's Graph API at {}", sandbox.base_url());
     println!("  access token      {DEFAULT_TOKEN}");
     println!("  business account  {DEFAULT_WABA_ID}");
     println!("  phone number id   {DEFAULT_PHONE_NUMBER_ID}");

@@ -26,12 +26,7 @@ impl Api {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()?;
-        Ok(Self {
-            http,
-            base: format!("{base}/api/v1"),
-            key,
-            account: None,
-        })
+        Ok(Self { http, base: format!("{base}/api/v1"), key, account: None })
     }
 
     /// The same, acting in an account.
@@ -63,9 +58,7 @@ impl Api {
                 items.extend(some);
             }
             let Some(after) = next else { return Ok(items) };
-            page = self
-                .get(&format!("{path}{join}limit=200&after={after}"))
-                .await?;
+            page = self.get(&format!("{path}{join}limit=200&after={after}")).await?;
         }
     }
 

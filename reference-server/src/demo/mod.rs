@@ -43,10 +43,7 @@ pub(crate) struct DemoArgs {
 
 /// Shows the main job.
 pub(crate) async fn run(args: DemoArgs) -> Result<(), Box<dyn Error>> {
-    telemetry::init(&LogConfig {
-        level: args.log.clone(),
-        ..LogConfig::default()
-    });
+    telemetry::init(&LogConfig { level: args.log.clone(), ..LogConfig::default() });
     let contacts = match &args.contacts {
         Some(file) => std::fs::read_to_string(file)
             .map_err(|error| format!("cannot read {}: {error}", file.display()))?,

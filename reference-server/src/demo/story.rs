@@ -45,12 +45,8 @@ pub(super) async fn tell(town: &Town, file: &str) -> Result<(), Box<dyn Error>> 
     let customers = read(file)?;
     let admin = Api::new(&town.base_url(), town.admin_key.clone())?;
     println!("1. A new account with a device on Meta's Cloud API (here: the sandbox)");
-    let account = admin
-        .post(
-            "/accounts",
-            &json!({ "name": "Warung Kabar", "country": "ID" }),
-        )
-        .await?;
+    let account =
+        admin.post("/accounts", &json!({ "name": "Warung Kabar", "country": "ID" })).await?;
     let account = text(&account["account"]["id"])?;
     let api = admin.within(&account);
     let device = device(&api).await?;
@@ -94,16 +90,10 @@ fn read(file: &str) -> Result<Vec<Customer>, Box<dyn Error>> {
     for row in reader.deserialize::<BTreeMap<String, String>>() {
         let mut variables = row?;
         let mut take = |column: &str| {
-            variables
-                .remove(column)
-                .ok_or_else(|| format!("the contact file lacks `{column}`"))
+            variables.remove(column).ok_or_else(|| format!("the contact file lacks `{column}`"))
         };
         let (name, phone) = (take("name")?, take("phone")?);
-        customers.push(Customer {
-            name,
-            phone,
-            variables,
-        });
+        customers.push(Customer { name, phone, variables });
     }
     if customers.is_empty() {
         return Err("the contact file holds no contact".into());
@@ -124,10 +114,7 @@ async fn device(api: &Api) -> Result<String, Box<dyn Error>> {
             }),
         )
         .await?;
-    println!(
-        "   {} ({})",
-        made["device"]["phone"], made["device"]["verified_name"]
-    );
+    println!("   {} ({})", made["device"]["phone"], made["device"]["verified_name"]);
     text(&made["device"]["id"])
 }
 
@@ -167,24 +154,17 @@ async fn send(api: &Api, device: &str, customers: &[Customer]) -> Result<(), Box
             })
         })
         .collect();
-    api.post("/messages", &json!({ "messages": messages }))
-        .await
-        .map(|_| ())
+    api.post("/messages", &json!({ "messages": messages })).await.map(|_| ())
 }
 
 /// Follows the messages until everything that is expected has happened.
 async fn watch(api: &Api, customers: usize) -> Result<Vec<Value>, Box<dyn Error>> {
     let bar = ProgressBar::new(customers as u64 * 3);
-    bar.set_style(ProgressStyle::with_template(
-        "   [{bar:30}] {pos}/{len} {msg}",
-    )?);
+    bar.set_style(ProgressStyle::with_template("   [{bar:30}] {pos}/{len} {msg}")?);
     let began = Instant::now();
     loop {
         let messages = api.all("/messages").await?;
-        let read = messages
-            .iter()
-            .filter(|m| is(m, "out") && m["status"] == "read")
-            .count();
+        let read = messages.iter().filter(|m| is(m, "out") && m["status"] == "read").count();
         let answers = messages.iter().filter(|m| is(m, "in")).count();
         bar.set_position((read + answers) as u64);
         bar.set_message(format!("{read} read, {answers} answers"));
@@ -204,10 +184,7 @@ async fn watch(api: &Api, customers: usize) -> Result<Vec<Value>, Box<dyn Error>
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a person watches; the next look may wait"
-)]
+#[expect(clippy::disallowed_methods, reason = "a person watches; the next look may wait")]
 async fn pause(wait: Duration) {
     tokio::time::sleep(wait).await;
 }
@@ -218,10 +195,8 @@ fn is(message: &Value, direction: &str) -> bool {
 
 /// Who said what, in order.
 fn talk<'a>(messages: &'a [Value], contact: &Value) -> Vec<&'a Value> {
-    let mut talk: Vec<&Value> = messages
-        .iter()
-        .filter(|message| message["contact_id"] == *contact)
-        .collect();
+    let mut talk: Vec<&Value> =
+        messages.iter().filter(|message| message["contact_id"] == *contact).collect();
     talk.sort_by_key(|message| message["id"].as_str().map(str::to_owned));
     talk
 }
@@ -270,25 +245,14 @@ fn print(contacts: &[Value], messages: &[Value]) {
     println!("5. What was said");
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     for contact in contacts.iter().rev() {
-        println!(
-            "   {} ({})",
-            word(&contact["name"]),
-            word(&contact["phone"])
-        );
+        println!("   {} ({})", word(&contact["name"]), word(&contact["phone"]));
         for message in talk(messages, &contact["id"]) {
             let mark = if is(message, "out") { "→" } else { "←" };
-            println!(
-                "     {mark} {}  [{}]",
-                body(message),
-                word(&message["status"])
-            );
+            println!("     {mark} {}  [{}]", body(message), word(&message["status"]));
         }
     }
 }
 
 fn text(value: &Value) -> Result<String, Box<dyn Error>> {
-    value
-        .as_str()
-        .map(str::to_owned)
-        .ok_or_else(|| format!("expected a text, got {value}").into())
+    value.as_str().map(str::to_owned).ok_or_else(|| format!("expected a text, got {value}").into())
 }

@@ -46,33 +46,18 @@ impl Town {
         };
         let (platform, lock) = build_platform(&config).await?;
         configure(&platform, &config).await?;
-        let access = platform
-            .accounts()
-            .create_provider_admin("demo@localhost")
-            .await?;
+        let access = platform.accounts().create_provider_admin("demo@localhost").await?;
         let serving = Serving::start(platform, &config).await?;
-        let town = Self {
-            sandbox,
-            admin_key: access.secret,
-            serving,
-            _lock: lock,
-            folder,
-        };
+        let town = Self { sandbox, admin_key: access.secret, serving, _lock: lock, folder };
         town.connect_webhooks().await?;
         Ok(town)
     }
 
     /// Registers our webhook at the sandbox, with Meta's handshake.
     async fn connect_webhooks(&self) -> Result<(), Box<dyn Error>> {
-        let callback = format!(
-            "{}{}",
-            self.base_url(),
-            webhooks::path(kabar::devices::installation_app())
-        );
-        let handshake = self
-            .sandbox
-            .set_webhook(WebhookConfig::new(callback))
-            .await?;
+        let callback =
+            format!("{}{}", self.base_url(), webhooks::path(kabar::devices::installation_app()));
+        let handshake = self.sandbox.set_webhook(WebhookConfig::new(callback)).await?;
         if handshake.passed {
             Ok(())
         } else {
@@ -92,10 +77,7 @@ impl Town {
         println!("  provider key  {}", self.admin_key.expose_secret());
         println!("The sandbox     {}", self.sandbox.base_url());
         println!("  control       {}/control/state", self.sandbox.base_url());
-        println!(
-            "The database    {}",
-            self.folder.path().join("kabar.db").display()
-        );
+        println!("The database    {}", self.folder.path().join("kabar.db").display());
     }
 
     /// Stops both sides and removes the folder.
@@ -108,10 +90,7 @@ impl Town {
 }
 
 async fn start_sandbox(wanted: SocketAddr) -> Result<Sandbox, Box<dyn Error>> {
-    let config = SandboxConfig {
-        bind: free(wanted),
-        ..SandboxConfig::default()
-    };
+    let config = SandboxConfig { bind: free(wanted), ..SandboxConfig::default() };
     Ok(Sandbox::start(config).await?)
 }
 

@@ -15,29 +15,16 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(base: &str, key: &str) -> Self {
-        let http = Client::builder()
-            .timeout(Duration::from_secs(20))
-            .no_proxy()
-            .build()
-            .unwrap();
-        Self {
-            http,
-            base: format!("{base}/api/v1"),
-            key: key.to_owned(),
-            account: None,
-        }
+        let http = Client::builder().timeout(Duration::from_secs(20)).no_proxy().build().unwrap();
+        Self { http, base: format!("{base}/api/v1"), key: key.to_owned(), account: None }
     }
 
     pub(crate) fn within(&self, account: &str) -> Self {
-        Self {
-            account: Some(account.to_owned()),
-            ..self.clone()
-        }
+        Self { account: Some(account.to_owned()), ..self.clone() }
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value, once: &str) -> Value {
-        self.insist(Method::POST, path, Some(body), Some(once))
-            .await
+        self.insist(Method::POST, path, Some(body), Some(once)).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
@@ -104,9 +91,6 @@ impl Api {
         let answer = request.send().await?;
         let status = answer.status();
         let text = answer.text().await?;
-        Ok((
-            status,
-            serde_json::from_str(&text).unwrap_or(Value::String(text)),
-        ))
+        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
     }
 }

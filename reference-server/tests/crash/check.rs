@@ -59,8 +59,7 @@ fn text(body: &Value) -> String {
 fn got(sandbox: &Sandbox) -> BTreeMap<(String, String), usize> {
     let mut got = BTreeMap::new();
     for message in sandbox.messages(&MessageFilter::default()) {
-        *got.entry((message.customer.clone(), text(&message.body)))
-            .or_default() += 1;
+        *got.entry((message.customer.clone(), text(&message.body))).or_default() += 1;
     }
     got
 }
@@ -70,44 +69,24 @@ pub(crate) async fn outgoing(api: &Api, sandbox: &Sandbox, policy: Policy, accep
     let doubled: Vec<_> = got.iter().filter(|(_, times)| **times > 1).collect();
     assert!(doubled.is_empty(), "sent twice: {doubled:?}");
     let messages = api.all("/messages?direction=out").await;
-    let by_id: BTreeMap<&str, &Value> = messages
-        .iter()
-        .map(|message| (message["id"].as_str().unwrap(), message))
-        .collect();
-    assert_eq!(
-        by_id.len(),
-        messages.len(),
-        "every message once in the list"
-    );
-    assert_eq!(
-        accepted.iter().collect::<BTreeSet<_>>().len(),
-        OUT,
-        "each call accepted once"
-    );
+    let by_id: BTreeMap<&str, &Value> =
+        messages.iter().map(|message| (message["id"].as_str().unwrap(), message)).collect();
+    assert_eq!(by_id.len(), messages.len(), "every message once in the list");
+    assert_eq!(accepted.iter().collect::<BTreeSet<_>>().len(), OUT, "each call accepted once");
     let mut uncertain = 0;
     for (n, id) in accepted.iter().enumerate() {
-        let message = by_id
-            .get(id.as_str())
-            .unwrap_or_else(|| panic!("{id} was accepted and is lost"));
-        let key = (
-            recipient(n).trim_start_matches('+').to_owned(),
-            format!("message {n}"),
-        );
+        let message =
+            by_id.get(id.as_str()).unwrap_or_else(|| panic!("{id} was accepted and is lost"));
+        let key = (recipient(n).trim_start_matches('+').to_owned(), format!("message {n}"));
         let times = got.get(&key).copied().unwrap_or_default();
         let status = message["status"].as_str().unwrap();
         if status == "uncertain" {
             uncertain += 1;
             assert_eq!(policy, Policy::Hold, "{message}");
-            assert!(
-                message["reason"]["code"].is_string(),
-                "no reason: {message}"
-            );
+            assert!(message["reason"]["code"].is_string(), "no reason: {message}");
             continue;
         }
-        assert_eq!(
-            times, 1,
-            "{id} is {status}, but the recipient got it {times} times"
-        );
+        assert_eq!(times, 1, "{id} is {status}, but the recipient got it {times} times");
         assert!(["sent", "delivered", "read"].contains(&status), "{message}");
     }
     eprintln!("outgoing: {OUT} accepted, {uncertain} shown as uncertain, none lost, none twice");
@@ -126,20 +105,13 @@ pub(crate) async fn incoming(api: &Api, sandbox: &Sandbox, policy: Policy) {
         let body = message["content"]["body"].as_str().unwrap();
         let n: usize = body.strip_prefix("question ").unwrap().parse().unwrap();
         let sender = phones[message["contact_id"].as_str().unwrap()];
-        assert_eq!(
-            sender,
-            format!("+{}", customer(n)),
-            "{body} is stored under the wrong sender"
-        );
+        assert_eq!(sender, format!("+{}", customer(n)), "{body} is stored under the wrong sender");
         assert!(said.insert(n), "{body} is stored twice");
     }
     let got = got(sandbox);
     let mut missing = 0;
     for n in 0..IN {
-        let times = got
-            .get(&(customer(n), format!("answer {n}")))
-            .copied()
-            .unwrap_or_default();
+        let times = got.get(&(customer(n), format!("answer {n}"))).copied().unwrap_or_default();
         assert!(times <= 1, "question {n} was answered {times} times");
         missing += usize::from(times == 0);
     }
@@ -151,10 +123,7 @@ pub(crate) async fn incoming(api: &Api, sandbox: &Sandbox, policy: Policy) {
         uncertain += usize::from(answer["status"] == "uncertain");
     }
     assert_eq!(count, IN, "one answer per incoming message");
-    assert!(
-        missing <= uncertain,
-        "{missing} answers are missing, {uncertain} are uncertain"
-    );
+    assert!(missing <= uncertain, "{missing} answers are missing, {uncertain} are uncertain");
     if policy == Policy::Resend {
         assert_eq!(missing, 0, "every question is answered");
     }

@@ -14,35 +14,22 @@ pub(crate) struct Place {
 impl Place {
     /// SQLite, in the data folder.
     pub(crate) fn sqlite() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            postgres: None,
-        }
+        Self { folder: tempfile::tempdir().unwrap(), postgres: None }
     }
 
     /// A fresh PostgreSQL database; `None` where no server is given.
     pub(crate) async fn postgres(name: &str) -> Option<Self> {
         let Ok(server) = std::env::var("KABAR_TEST_POSTGRES") else {
-            assert!(
-                std::env::var("CI").is_err(),
-                "KABAR_TEST_POSTGRES must be set where CI is"
-            );
+            assert!(std::env::var("CI").is_err(), "KABAR_TEST_POSTGRES must be set where CI is");
             eprintln!("KABAR_TEST_POSTGRES is not set: not tested on PostgreSQL");
             return None;
         };
         let name = format!("kabar_crash_{}_{name}", std::process::id());
-        psql(
-            &server,
-            &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
-        )
-        .await;
+        psql(&server, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
         psql(&server, &format!("CREATE DATABASE {name}")).await;
         let (address, _) = server.rsplit_once('/').expect("an address with a database");
         let postgres = Some(format!("{address}/{name}"));
-        Some(Self {
-            folder: tempfile::tempdir().unwrap(),
-            postgres,
-        })
+        Some(Self { folder: tempfile::tempdir().unwrap(), postgres })
     }
 
     /// The settings that lead there.

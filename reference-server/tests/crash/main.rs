@@ -25,17 +25,11 @@ use database::Place;
 use story::{Policy, Story};
 
 fn rounds() -> u32 {
-    std::env::var("KABAR_CRASH_ROUNDS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(3)
+    std::env::var("KABAR_CRASH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
 }
 
 fn seed() -> u64 {
-    std::env::var("KABAR_CRASH_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(1)
+    std::env::var("KABAR_CRASH_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
 async fn run(place: Place, policy: Policy) {

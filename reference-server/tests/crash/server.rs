@@ -18,19 +18,10 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(mut settings: Vec<(&'static str, String)>) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         settings.push(("KABAR_LISTEN", format!("127.0.0.1:{port}")));
         settings.push(("KABAR_LOG__LEVEL", "warn".to_owned()));
-        Self {
-            port,
-            settings,
-            child: None,
-            key: None,
-        }
+        Self { port, settings, child: None, key: None }
     }
 
     pub(crate) fn base_url(&self) -> String {
@@ -40,14 +31,8 @@ impl Server {
     /// Starts the process and waits until it listens.
     pub(crate) async fn start(&mut self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kabar"));
-        command
-            .arg("serve")
-            .env_remove("KABAR_TEST_POSTGRES")
-            .kill_on_drop(true);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit());
+        command.arg("serve").env_remove("KABAR_TEST_POSTGRES").kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         for (name, value) in &self.settings {
             command.env(name, value);
         }
@@ -55,10 +40,7 @@ impl Server {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         loop {
             let line = tokio::time::timeout(Duration::from_mins(1), lines.next_line()).await;
-            let line = line
-                .expect("it starts in time")
-                .unwrap()
-                .expect("it starts");
+            let line = line.expect("it starts in time").unwrap().expect("it starts");
             if let Some((_, key)) = line.split_once("shown this once: ") {
                 self.key = Some(key.to_owned());
             }
@@ -82,16 +64,9 @@ impl Server {
     pub(crate) async fn stop(&mut self) {
         let mut child = self.child.take().expect("it runs");
         let id = child.id().expect("it runs").to_string();
-        let told = Command::new("kill")
-            .args(["-TERM", &id])
-            .status()
-            .await
-            .unwrap();
+        let told = Command::new("kill").args(["-TERM", &id]).status().await.unwrap();
         assert!(told.success());
         let ended = tokio::time::timeout(Duration::from_mins(1), child.wait()).await;
-        assert!(
-            ended.expect("it stops in time").unwrap().success(),
-            "it stops in good order"
-        );
+        assert!(ended.expect("it stops in time").unwrap().success(), "it stops in good order");
     }
 }

@@ -51,63 +51,35 @@ pub(crate) fn customer(n: usize) -> String {
 
 impl Story {
     pub(crate) async fn begin(place: Place, policy: Policy, seed: u64) -> Self {
-        let sandbox = Sandbox::start(SandboxConfig {
-            seed: Some(seed),
-            ..SandboxConfig::default()
-        })
-        .await
-        .unwrap();
+        let sandbox =
+            Sandbox::start(SandboxConfig { seed: Some(seed), ..SandboxConfig::default() })
+                .await
+                .unwrap();
         let mut settings = place.settings();
         settings.extend([
             ("KABAR_GRAPH__BASE_URL", sandbox.base_url().to_owned()),
             ("KABAR_META_APP__APP_SECRET", DEFAULT_APP_SECRET.to_owned()),
-            (
-                "KABAR_META_APP__VERIFY_TOKEN",
-                DEFAULT_VERIFY_TOKEN.to_owned(),
-            ),
+            ("KABAR_META_APP__VERIFY_TOKEN", DEFAULT_VERIFY_TOKEN.to_owned()),
             ("KABAR_DISPATCH__LEASE_MS", "3000".to_owned()),
         ]);
         let mut server = Server::new(settings);
         server.start().await;
-        let admin = Api::new(
-            &server.base_url(),
-            server.key.as_ref().expect("the first start shows it"),
-        );
-        let account = admin
-            .post("/accounts", &json!({ "name": "Crash" }), "account")
-            .await;
+        let admin =
+            Api::new(&server.base_url(), server.key.as_ref().expect("the first start shows it"));
+        let account = admin.post("/accounts", &json!({ "name": "Crash" }), "account").await;
         let api = admin.within(account["account"]["id"].as_str().unwrap());
         let path = kabar_server::webhooks::path(kabar::devices::installation_app());
         let callback = format!("{}{path}", server.base_url());
-        assert!(
-            sandbox
-                .set_webhook(WebhookConfig::new(callback))
-                .await
-                .unwrap()
-                .passed
-        );
+        assert!(sandbox.set_webhook(WebhookConfig::new(callback)).await.unwrap().passed);
         let device = register(&api, policy).await;
         rule(&api, &device).await;
-        Self {
-            place,
-            policy,
-            sandbox,
-            server,
-            api,
-            device,
-            random: seed | 1,
-        }
+        Self { place, policy, sandbox, server, api, device, random: seed | 1 }
     }
 
     pub(crate) async fn tell(mut self, rounds: u32) {
         for n in 0..OUT {
-            let window = CustomerPatch {
-                window_open: Some(true),
-                ..CustomerPatch::default()
-            };
-            self.sandbox
-                .put_customer(recipient(n).trim_start_matches('+'), window)
-                .unwrap();
+            let window = CustomerPatch { window_open: Some(true), ..CustomerPatch::default() };
+            self.sandbox.put_customer(recipient(n).trim_start_matches('+'), window).unwrap();
         }
         let out = tokio::spawn(send_all(self.api.clone(), self.device.clone()));
         let inward = tokio::spawn(say_all(self.sandbox.clone()));
@@ -185,14 +157,8 @@ async fn send_all(api: Api, device: String) -> Vec<String> {
             .collect();
         let body = json!({ "messages": messages });
         let made = api.post("/messages", &body, &format!("call-{call}")).await;
-        let made = made["items"]
-            .as_array()
-            .or_else(|| made["messages"].as_array())
-            .unwrap();
-        accepted.extend(
-            made.iter()
-                .map(|message| message["id"].as_str().unwrap().to_owned()),
-        );
+        let made = made["items"].as_array().or_else(|| made["messages"].as_array()).unwrap();
+        accepted.extend(made.iter().map(|message| message["id"].as_str().unwrap().to_owned()));
     }
     accepted
 }
@@ -200,9 +166,7 @@ async fn send_all(api: Api, device: String) -> Vec<String> {
 /// Every customer asks one question.
 async fn say_all(sandbox: Sandbox) {
     for n in 0..IN {
-        sandbox
-            .customer_says(Inbound::text(customer(n), format!("question {n}")))
-            .unwrap();
+        sandbox.customer_says(Inbound::text(customer(n), format!("question {n}"))).unwrap();
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

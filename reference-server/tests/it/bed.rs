@@ -56,18 +56,12 @@ impl Answered {
     #[track_caller]
     pub fn problem(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/problem+json")
-        );
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
         assert!(self.header("x-request-id").is_some());
         let problem = self.json();
         assert_eq!(problem["status"], status);
         for field in ["type", "title", "detail", "code"] {
-            assert!(
-                problem[field].as_str().is_some_and(|text| !text.is_empty()),
-                "{problem}"
-            );
+            assert!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
         }
         assert!(problem["errors"].is_array(), "{problem}");
         problem
@@ -85,12 +79,7 @@ pub struct Call {
 
 impl Call {
     pub fn new(method: Method, path: impl Into<String>) -> Self {
-        Self {
-            method,
-            path: path.into(),
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        Self { method, path: path.into(), headers: Vec::new(), body: Vec::new() }
     }
 
     pub fn get(path: impl Into<String>) -> Self {
@@ -218,10 +207,8 @@ impl Bed {
 
     async fn on(url: &str, folder: TempDir) -> Self {
         let sandbox = Sandbox::start(SandboxConfig::default()).await.unwrap();
-        let graph = GraphConfig {
-            base_url: sandbox.base_url().parse().unwrap(),
-            ..GraphConfig::default()
-        };
+        let graph =
+            GraphConfig { base_url: sandbox.base_url().parse().unwrap(), ..GraphConfig::default() };
         let (_, keys) = KeyRing::generate();
         let platform = Platform::builder()
             .database(url.parse::<DatabaseUrl>().unwrap())
@@ -236,27 +223,14 @@ impl Bed {
             .ensure_installation_app(&Secret::from(APP_SECRET), &Secret::from(VERIFY_TOKEN))
             .await
             .unwrap();
-        let first = platform
-            .accounts()
-            .ensure_provider("op@example.com")
-            .await
-            .unwrap();
+        let first = platform.accounts().ensure_provider("op@example.com").await.unwrap();
         let admin = first.unwrap().secret.expose_secret().to_owned();
         let face = app(platform.clone(), AppSettings::default()).boxed();
-        Self {
-            rows: Rows::open(url).await,
-            platform,
-            sandbox,
-            admin,
-            face,
-            _folder: folder,
-        }
+        Self { rows: Rows::open(url).await, platform, sandbox, admin, face, _folder: folder }
     }
 
     pub async fn call(&self, call: Call) -> Answered {
-        let mut request = Request::builder()
-            .method(call.method)
-            .uri(call.path.parse().unwrap());
+        let mut request = Request::builder().method(call.method).uri(call.path.parse().unwrap());
         for (name, value) in call.headers {
             request = request.header(name, value);
         }
@@ -277,18 +251,12 @@ impl Bed {
         account: Option<&str>,
         body: &Value,
     ) -> Value {
-        let mut call = Call::post(format!("/api/v1{path}"))
-            .bearer(token)
-            .json(body);
+        let mut call = Call::post(format!("/api/v1{path}")).bearer(token).json(body);
         if let Some(account) = account {
             call = call.account(account);
         }
         let answered = self.call(call).await;
-        assert!(
-            (200..300).contains(&answered.status),
-            "{path}: {}",
-            answered.text()
-        );
+        assert!((200..300).contains(&answered.status), "{path}: {}", answered.text());
         answered.json()
     }
 
@@ -379,10 +347,7 @@ impl Bed {
         let from = format!("62812000{seed:04}");
         let body = Self::incoming(&numbers[0], &from, &format!("wamid.{seed}"), "halo");
         assert_eq!(self.deliver(body.to_string().as_bytes()).await.status, 200);
-        let list = self
-            .call(Call::get("/api/v1/messages").bearer(&token))
-            .await
-            .expect(200);
+        let list = self.call(Call::get("/api/v1/messages").bearer(&token)).await.expect(200);
         let message = &list["items"][0];
         let new = json!({ "messages": [{
             "device_id": device_id,
@@ -430,10 +395,7 @@ pub fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests are configured by their environment"
-)]
+#[expect(clippy::disallowed_methods, reason = "tests are configured by their environment")]
 fn postgres() -> Option<String> {
     std::env::var(SERVER).ok()
 }

@@ -21,22 +21,11 @@ fn every_operation_is_described() {
         for (method, operation) in methods.as_object().unwrap() {
             let place = format!("{method} {path}");
             for field in ["operationId", "summary", "description"] {
-                assert!(
-                    operation[field]
-                        .as_str()
-                        .is_some_and(|text| !text.is_empty()),
-                    "{place}"
-                );
+                assert!(operation[field].as_str().is_some_and(|text| !text.is_empty()), "{place}");
             }
-            assert!(
-                ids.insert(operation["operationId"].to_string()),
-                "{place}: its id is taken"
-            );
+            assert!(ids.insert(operation["operationId"].to_string()), "{place}: its id is taken");
             assert_eq!(operation["tags"].as_array().unwrap().len(), 1, "{place}");
-            assert!(
-                !operation["security"].as_array().unwrap().is_empty(),
-                "{place}"
-            );
+            assert!(!operation["security"].as_array().unwrap().is_empty(), "{place}");
             let responses = operation["responses"].as_object().unwrap();
             for status in ["400", "401", "403", "404", "422", "503"] {
                 let name = format!("Problem{status}");
@@ -46,17 +35,12 @@ fn every_operation_is_described() {
                     "{place}"
                 );
                 let content = &document["components"]["responses"][name]["content"];
-                assert!(
-                    content["application/problem+json"].is_object(),
-                    "{place} {status}"
-                );
+                assert!(content["application/problem+json"].is_object(), "{place} {status}");
             }
             let made = method == "post"
                 && (responses.contains_key("201") || responses.contains_key("202"));
             let parameters = operation["parameters"].as_array().unwrap();
-            let keyed = parameters
-                .iter()
-                .any(|one| one["name"] == "Idempotency-Key");
+            let keyed = parameters.iter().any(|one| one["name"] == "Idempotency-Key");
             assert_eq!(made, keyed, "{place}");
         }
     }
@@ -74,10 +58,7 @@ async fn the_document_and_its_page_are_served() {
     let text = page.text();
     assert!(text.contains("SwaggerUIBundle"));
     for part in ["src=\"http", "href=\"http", "@import"] {
-        assert!(
-            !text.contains(part),
-            "the page loads something from elsewhere: {part}"
-        );
+        assert!(!text.contains(part), "the page loads something from elsewhere: {part}");
     }
 }
 
@@ -86,11 +67,7 @@ async fn health() {
     let bed = Bed::new().await;
     for path in ["/healthz", "/readyz"] {
         let answered = bed.call(Call::get(path)).await;
-        assert_eq!(
-            (answered.status, answered.text().as_str()),
-            (200, "ok"),
-            "{path}"
-        );
+        assert_eq!((answered.status, answered.text().as_str()), (200, "ok"), "{path}");
     }
     bed.platform.database().close().await;
     assert_eq!(bed.call(Call::get("/healthz")).await.status, 200);

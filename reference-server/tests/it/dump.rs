@@ -29,10 +29,7 @@ impl Rows {
     pub async fn create(server: &str, name: &str) -> String {
         let admin = PgPool::connect(server).await.unwrap();
         let create = format!("CREATE DATABASE {name}");
-        sqlx::query(AssertSqlSafe(create))
-            .execute(&admin)
-            .await
-            .unwrap();
+        sqlx::query(AssertSqlSafe(create)).execute(&admin).await.unwrap();
         admin.close().await;
         let (head, _) = server.rsplit_once('/').unwrap();
         format!("{head}/{name}")
@@ -42,26 +39,17 @@ impl Rows {
     pub async fn remove(server: &str, name: &str) {
         let admin = PgPool::connect(server).await.unwrap();
         let drop = format!("DROP DATABASE {name} WITH (FORCE)");
-        sqlx::query(AssertSqlSafe(drop))
-            .execute(&admin)
-            .await
-            .unwrap();
+        sqlx::query(AssertSqlSafe(drop)).execute(&admin).await.unwrap();
     }
 
     async fn texts(&self, query: String) -> Vec<String> {
         match self {
             Self::Sqlite(pool) => {
-                let rows = sqlx::query(AssertSqlSafe(query))
-                    .fetch_all(pool)
-                    .await
-                    .unwrap();
+                let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(pool).await.unwrap();
                 rows.iter().map(|row| row.get(0)).collect()
             }
             Self::Postgres(pool) => {
-                let rows = sqlx::query(AssertSqlSafe(query))
-                    .fetch_all(pool)
-                    .await
-                    .unwrap();
+                let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(pool).await.unwrap();
                 rows.iter().map(|row| row.get(0)).collect()
             }
         }

@@ -5,10 +5,7 @@ use serde_json::{Value, json};
 use crate::bed::{Bed, Call, rule};
 
 fn keyed(path: &str, token: &str, key: &str, body: &Value) -> Call {
-    Call::post(format!("/api/v1{path}"))
-        .bearer(token)
-        .header("idempotency-key", key)
-        .json(body)
+    Call::post(format!("/api/v1{path}")).bearer(token).header("idempotency-key", key).json(body)
 }
 
 #[tokio::test]
@@ -22,26 +19,10 @@ async fn a_repeated_request_makes_nothing_new() {
             "content": { "type": "text", "body": "hi" },
         }]});
         for (path, status, body) in [
-            (
-                "/users",
-                201,
-                json!({ "email": "a@example.com", "name": "A", "role": "agent" }),
-            ),
-            (
-                "/keys",
-                201,
-                json!({ "name": "K", "permissions": ["messages:send"] }),
-            ),
-            (
-                "/devices",
-                201,
-                Bed::registration(&waba, &credential, &numbers[0]),
-            ),
-            (
-                "/meta-apps",
-                201,
-                json!({ "name": "A", "app_secret": "x", "verify_token": "y" }),
-            ),
+            ("/users", 201, json!({ "email": "a@example.com", "name": "A", "role": "agent" })),
+            ("/keys", 201, json!({ "name": "K", "permissions": ["messages:send"] })),
+            ("/devices", 201, Bed::registration(&waba, &credential, &numbers[0])),
+            ("/meta-apps", 201, json!({ "name": "A", "app_secret": "x", "verify_token": "y" })),
             ("/contacts", 201, json!({ "phone": "+628111222333" })),
             ("/messages", 202, message),
             ("/rules", 201, rule(&tenant.device)),
@@ -66,21 +47,14 @@ async fn a_repeated_request_makes_nothing_new() {
             if path == "/messages" {
                 other = json!({ "messages": [body["messages"][0], body["messages"][0]] });
             }
-            let problem = bed
-                .call(keyed(path, &tenant.token, "k 1", &other))
-                .await
-                .problem(422);
+            let problem = bed.call(keyed(path, &tenant.token, "k 1", &other)).await.problem(422);
             assert_eq!(problem["code"], "idempotency_key_reused", "{path}");
             // The same key of somebody else, or without the key, is another request.
             assert_eq!(bed.rows.dump().await, before, "{path}");
         }
         let body = json!({ "phone": "+628111222444" });
-        bed.call(keyed("/contacts", &tenant.token, "k 2", &body))
-            .await
-            .expect(201);
-        let agent = bed
-            .call(keyed("/contacts", &tenant.agent, "k 2", &body))
-            .await;
+        bed.call(keyed("/contacts", &tenant.token, "k 2", &body)).await.expect(201);
+        let agent = bed.call(keyed("/contacts", &tenant.agent, "k 2", &body)).await;
         agent.problem(409);
     })
     .await;
@@ -90,10 +64,7 @@ async fn a_repeated_request_makes_nothing_new() {
 async fn the_provider_repeats_itself_too() {
     let bed = Bed::new().await;
     let body = json!({ "name": "T", "owner": { "email": "o@example.com", "name": "O" } });
-    let first = bed
-        .call(keyed("/accounts", &bed.admin, "a", &body))
-        .await
-        .expect(201);
+    let first = bed.call(keyed("/accounts", &bed.admin, "a", &body)).await.expect(201);
     let again = bed.call(keyed("/accounts", &bed.admin, "a", &body)).await;
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     assert_eq!(again.expect(201), first);
@@ -104,9 +75,7 @@ async fn a_file_is_the_same_under_another_boundary() {
     let bed = Bed::new().await;
     let tenant = bed.tenant(1).await;
     let upload = |boundary: &str, bytes: &[u8]| {
-        let call = Call::post("/api/v1/media")
-            .bearer(&tenant.token)
-            .header("idempotency-key", "f");
+        let call = Call::post("/api/v1/media").bearer(&tenant.token).header("idempotency-key", "f");
         call.file("a.png", "image/png", boundary, bytes)
     };
     let first = bed.call(upload("one", b"png")).await.expect(201);
@@ -123,16 +92,11 @@ async fn a_key_must_be_printable() {
     let body = json!({ "phone": "+628111222333" });
     let long = "k".repeat(256);
     for key in ["", long.as_str(), "é", "a\tb"] {
-        let problem = bed
-            .call(keyed("/contacts", &tenant.token, key, &body))
-            .await
-            .problem(400);
+        let problem = bed.call(keyed("/contacts", &tenant.token, key, &body)).await.problem(400);
         assert_eq!(problem["errors"][0]["field"], "Idempotency-Key", "{key:?}");
     }
     let most = "k".repeat(255);
-    bed.call(keyed("/contacts", &tenant.token, &most, &body))
-        .await
-        .expect(201);
+    bed.call(keyed("/contacts", &tenant.token, &most, &body)).await.expect(201);
 }
 
 #[tokio::test]

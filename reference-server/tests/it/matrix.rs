@@ -27,10 +27,7 @@ fn the_matrix_is_committed() {
             Reach::Either => "account or provider",
         };
         let mark = |yes: bool| if yes { "yes" } else { "–" };
-        let roles: Vec<&str> = Role::ALL
-            .iter()
-            .map(|role| mark(operation.allows(*role)))
-            .collect();
+        let roles: Vec<&str> = Role::ALL.iter().map(|role| mark(operation.allows(*role))).collect();
         writeln!(
             text,
             "| `{}` | `{} {}` | `{}` | {whose} | {} | {} |",
@@ -58,14 +55,10 @@ async fn without_a_credential_nothing_works() {
         let before = bed.rows.dump().await;
         for operation in operations::all() {
             bed.call(request(&operation, &tenant)).await.problem(401);
-            for garbage in [
-                "x",
-                "kbr_00000000000000000000000000000000_AAAA",
-                &format!("{}A", tenant.token),
-            ] {
-                bed.call(request(&operation, &tenant).bearer(garbage))
-                    .await
-                    .problem(401);
+            for garbage in
+                ["x", "kbr_00000000000000000000000000000000_AAAA", &format!("{}A", tenant.token)]
+            {
+                bed.call(request(&operation, &tenant).bearer(garbage)).await.problem(401);
             }
         }
         assert_eq!(bed.rows.dump().await, before);
@@ -125,17 +118,11 @@ async fn a_provider_names_the_account_or_means_its_own() {
     let bed = Bed::new().await;
     let tenant = bed.tenant(1).await;
     for operation in operations::all() {
-        let answered = bed
-            .call(request(&operation, &tenant).bearer(&bed.admin))
-            .await;
+        let answered = bed.call(request(&operation, &tenant).bearer(&bed.admin)).await;
         match operation.reach {
             Reach::Account => {
                 let problem = answered.problem(400);
-                assert_eq!(
-                    problem["errors"][0]["field"], "Kabar-Account",
-                    "{}",
-                    operation.id
-                );
+                assert_eq!(problem["errors"][0]["field"], "Kabar-Account", "{}", operation.id);
             }
             // A tenant's user or key is none of the provider's own.
             Reach::Either if operation.path.contains("{id}") => {
@@ -148,11 +135,7 @@ async fn a_provider_names_the_account_or_means_its_own() {
                 }
             }
             Reach::Either | Reach::Installation => {
-                assert!(
-                    ![400, 401, 403, 500].contains(&answered.status),
-                    "{}",
-                    operation.id
-                );
+                assert!(![400, 401, 403, 500].contains(&answered.status), "{}", operation.id);
             }
         }
     }
@@ -174,29 +157,18 @@ async fn another_tenants_rows_do_not_exist() {
         for operation in operations::all() {
             let place = &operation.id;
             if operation.path.contains("{id}") {
-                let answered = bed
-                    .call(request(&operation, &other).bearer(&own.token))
-                    .await;
-                let status = if operation.allows(Role::Customer) {
-                    404
-                } else {
-                    403
-                };
+                let answered = bed.call(request(&operation, &other).bearer(&own.token)).await;
+                let status = if operation.allows(Role::Customer) { 404 } else { 403 };
                 assert_eq!(answered.status, status, "{place}: {}", answered.text());
                 no_ids(&without_details(&answered.problem(status)), &other, place);
             }
             if operation.allows(Role::Customer) {
-                let call = request(&operation, &own)
-                    .bearer(&own.token)
-                    .account(&other.account);
+                let call = request(&operation, &own).bearer(&own.token).account(&other.account);
                 bed.call(call).await.problem(404);
             }
             if operation.is_list() && operation.allows(Role::Customer) {
                 let path = format!("/api/v1{}", operation.path);
-                let list = bed
-                    .call(Call::get(&path).bearer(&own.token))
-                    .await
-                    .expect(200);
+                let list = bed.call(Call::get(&path).bearer(&own.token)).await.expect(200);
                 no_ids(&list, &other, place);
             }
         }
@@ -215,14 +187,9 @@ async fn another_tenants_rows_do_not_exist() {
         for (operation, field, body) in foreign_bodies(&own, &other) {
             let (method, path) = operation.split_once(' ').unwrap();
             let path = format!("/api/v1{}", path.replace("{own}", &own.device));
-            let call = Call::new(method.parse().unwrap(), path)
-                .bearer(&own.token)
-                .json(&body);
+            let call = Call::new(method.parse().unwrap(), path).bearer(&own.token).json(&body);
             let problem = bed.call(call).await.problem(404);
-            assert_eq!(
-                problem["errors"][0]["field"], field,
-                "{operation}: {problem}"
-            );
+            assert_eq!(problem["errors"][0]["field"], field, "{operation}: {problem}");
         }
         assert_eq!(bed.rows.dump().await, before);
     })
@@ -245,30 +212,20 @@ async fn a_device_token_reaches_its_device() {
         for operation in operations::all() {
             let place = &operation.id;
             if !by_device(&operation) {
-                let answered = bed
-                    .call(request(&operation, &own).bearer(&own.device_token))
-                    .await;
+                let answered = bed.call(request(&operation, &own).bearer(&own.device_token)).await;
                 answered.problem(403);
             } else if operation.path.contains("{id}") {
-                let foreign = bed
-                    .call(request(&operation, &other).bearer(&own.device_token))
-                    .await;
+                let foreign = bed.call(request(&operation, &other).bearer(&own.device_token)).await;
                 assert_eq!(foreign.status, 404, "{place}: {}", foreign.text());
             } else if operation.is_list() {
                 let path = format!("/api/v1{}", operation.path);
-                let list = bed
-                    .call(Call::get(&path).bearer(&own.device_token))
-                    .await
-                    .expect(200);
+                let list = bed.call(Call::get(&path).bearer(&own.device_token)).await.expect(200);
                 no_ids(&list, &other, place);
                 assert!(!list.to_string().contains(&own.other_device), "{place}");
             }
         }
         // The account's other device is out of reach, too.
-        let sibling = Tenant {
-            device: own.other_device.clone(),
-            ..own.clone()
-        };
+        let sibling = Tenant { device: own.other_device.clone(), ..own.clone() };
         for operation in operations::all() {
             if by_device(&operation) && operation.path.starts_with("/devices/{id}") {
                 let call = request(&operation, &sibling).bearer(&own.device_token);
@@ -279,9 +236,7 @@ async fn a_device_token_reaches_its_device() {
             &own.other_device,
             &serde_json::json!({ "phone": "+628999888777" }),
         );
-        let call = Call::post("/api/v1/messages")
-            .bearer(&own.device_token)
-            .json(&body);
+        let call = Call::post("/api/v1/messages").bearer(&own.device_token).json(&body);
         bed.call(call).await.problem(404);
         assert_eq!(bed.rows.dump().await, before);
         for path in [
@@ -289,9 +244,7 @@ async fn a_device_token_reaches_its_device() {
             format!("/api/v1/messages/{}", own.message),
             format!("/api/v1/conversations/{}", own.conversation),
         ] {
-            bed.call(Call::get(path).bearer(&own.device_token))
-                .await
-                .expect(200);
+            bed.call(Call::get(path).bearer(&own.device_token)).await.expect(200);
         }
     })
     .await;

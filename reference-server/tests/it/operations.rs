@@ -45,10 +45,7 @@ pub fn all() -> Vec<Operation> {
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             let id = operation["operationId"].as_str().unwrap().to_owned();
-            let description = operation["description"]
-                .as_str()
-                .unwrap()
-                .replace('\n', " ");
+            let description = operation["description"].as_str().unwrap().replace('\n', " ");
             let (_, rest) = description
                 .split_once("Needs `")
                 .unwrap_or_else(|| panic!("{id} does not say what it needs"));
@@ -188,11 +185,7 @@ pub fn foreign_bodies(own: &Tenant, other: &Tenant) -> Vec<(&'static str, &'stat
             "messages[0].to",
             with(&|m| m["to"] = json!({ "contact_id": other.contact })),
         ),
-        (
-            "POST /messages",
-            "messages[0].reply_to",
-            with(&|m| m["reply_to"] = json!(other.message)),
-        ),
+        ("POST /messages", "messages[0].reply_to", with(&|m| m["reply_to"] = json!(other.message))),
         ("POST /rules", "device_id", rule(&other.device)),
         ("PATCH /devices/{own}", "app_id", app),
     ]

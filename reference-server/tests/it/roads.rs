@@ -14,49 +14,24 @@ async fn a_message_goes_out_and_can_be_followed() {
         let tenant = bed.tenant(1).await;
         bed.platform.drain().await.unwrap();
         let get = |path: String| Call::get(format!("/api/v1{path}")).bearer(&tenant.token);
-        let sent = bed
-            .call(get(format!("/messages/{}", tenant.waiting)))
-            .await
-            .expect(200);
+        let sent = bed.call(get(format!("/messages/{}", tenant.waiting))).await.expect(200);
         assert_eq!(sent["status"], "sent", "{sent}");
-        assert_eq!(
-            sent["content"],
-            json!({ "type": "text", "body": "selamat datang" })
-        );
+        assert_eq!(sent["content"], json!({ "type": "text", "body": "selamat datang" }));
         assert!(sent["wire_id"].is_string());
-        let list = bed
-            .call(get("/messages?status=sent&direction=out".to_owned()))
-            .await
-            .expect(200);
+        let list =
+            bed.call(get("/messages?status=sent&direction=out".to_owned())).await.expect(200);
         assert_eq!(list["items"].as_array().unwrap().len(), 1);
         let events = bed.call(get("/events".to_owned())).await.expect(200);
-        let kinds: Vec<&str> = events["items"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter_map(|e| e["kind"].as_str())
-            .collect();
-        for kind in [
-            "device.added",
-            "message.received",
-            "message.queued",
-            "message.status",
-        ] {
+        let kinds: Vec<&str> =
+            events["items"].as_array().unwrap().iter().filter_map(|e| e["kind"].as_str()).collect();
+        for kind in ["device.added", "message.received", "message.queued", "message.status"] {
             assert!(kinds.contains(&kind), "{kinds:?}");
         }
         let next = text(&events["next"]);
-        let rest = bed
-            .call(get(format!("/events?after={next}")))
-            .await
-            .expect(200);
+        let rest = bed.call(get(format!("/events?after={next}"))).await.expect(200);
         assert_eq!(rest, json!({ "items": [], "next": next }));
-        let read = Call::post(format!(
-            "/api/v1/conversations/{}/read",
-            tenant.conversation
-        ));
-        let read = bed
-            .call(read.bearer(&tenant.token).json(&json!({ "typing": true })))
-            .await;
+        let read = Call::post(format!("/api/v1/conversations/{}/read", tenant.conversation));
+        let read = bed.call(read.bearer(&tenant.token).json(&json!({ "typing": true }))).await;
         // The sandbox did not send this message: it refuses the mark, and here it is read anyway.
         assert_eq!(read.expect(200)["unread"], 0);
     })
@@ -110,9 +85,7 @@ async fn all_are_taken_or_none() {
     bad["content"]["body"] = json!("");
     let before = bed.rows.dump().await;
     let body = json!({ "messages": [good, bad] });
-    let call = Call::post("/api/v1/messages")
-        .bearer(&tenant.token)
-        .json(&body);
+    let call = Call::post("/api/v1/messages").bearer(&tenant.token).json(&body);
     let problem = bed.call(call).await.problem(422);
     assert_eq!(problem["errors"][0]["field"], "messages[1].content.body");
     assert_eq!(bed.rows.dump().await, before);
@@ -125,19 +98,14 @@ async fn pages_hold_everything_once() {
         let mut made = BTreeSet::new();
         for number in 0..7 {
             let body = json!({ "phone": format!("+62811100{number}") });
-            made.insert(text(
-                &bed.make("/contacts", &tenant.token, None, &body).await["id"],
-            ));
+            made.insert(text(&bed.make("/contacts", &tenant.token, None, &body).await["id"]));
         }
         made.insert(tenant.contact.clone());
         let mut seen = Vec::new();
         let mut after = String::new();
         loop {
             let path = format!("/api/v1/contacts?limit=3{after}");
-            let page = bed
-                .call(Call::get(path).bearer(&tenant.token))
-                .await
-                .expect(200);
+            let page = bed.call(Call::get(path).bearer(&tenant.token)).await.expect(200);
             let items = page["items"].as_array().unwrap();
             assert!(items.len() <= 3);
             seen.extend(items.iter().map(|item| text(&item["id"])));
@@ -162,23 +130,16 @@ async fn files_come_back_as_they_were() {
         let made = bed.call(upload).await.expect(201);
         assert_eq!(made["size"], 200_000);
         let path = format!("/api/v1/media/{}", text(&made["id"]));
-        let file = bed
-            .call(Call::get(format!("{path}/content")).bearer(&tenant.token))
-            .await;
+        let file = bed.call(Call::get(format!("{path}/content")).bearer(&tenant.token)).await;
         assert_eq!(file.status, 200);
         assert_eq!(file.bytes, bytes);
         assert_eq!(file.header("content-type"), Some("text/html"));
         assert_eq!(file.header("x-content-type-options"), Some("nosniff"));
-        assert!(
-            file.header("content-disposition")
-                .is_some_and(|it| it.starts_with("attachment;"))
-        );
+        assert!(file.header("content-disposition").is_some_and(|it| it.starts_with("attachment;")));
         let remove = || Call::new(Method::DELETE, path.clone()).bearer(&tenant.token);
         assert_eq!(bed.call(remove()).await.status, 204);
         bed.call(remove()).await.problem(404);
-        bed.call(Call::get(format!("{path}/content")).bearer(&tenant.token))
-            .await
-            .problem(404);
+        bed.call(Call::get(format!("{path}/content")).bearer(&tenant.token)).await.problem(404);
     })
     .await;
 }
@@ -307,10 +268,7 @@ async fn devices_are_checked_and_their_tokens_rotated() {
     let post = |path: &str| {
         Call::post(format!("/api/v1/devices/{}/{path}", tenant.device)).bearer(&tenant.token)
     };
-    assert_eq!(
-        bed.call(post("check")).await.expect(200)["state"],
-        "connected"
-    );
+    assert_eq!(bed.call(post("check")).await.expect(200)["state"], "connected");
     let templates = Call::get(format!("/api/v1/devices/{}/templates", tenant.device));
     let templates = bed.call(templates.bearer(&tenant.token)).await.expect(200);
     assert!(templates["items"].is_array());
@@ -332,23 +290,11 @@ async fn devices_are_checked_and_their_tokens_rotated() {
 async fn secrets_are_never_shown() {
     let bed = Bed::new().await;
     let tenant = bed.tenant(1).await;
-    for path in [
-        "/devices",
-        "/meta-apps",
-        "/keys",
-        "/users",
-        "/audit",
-        "/events",
-    ] {
+    for path in ["/devices", "/meta-apps", "/keys", "/users", "/audit", "/events"] {
         let call = Call::get(format!("/api/v1{path}")).bearer(&tenant.token);
         let shown = bed.call(call).await.expect(200).to_string();
-        for secret in [
-            "token-1",
-            &tenant.token,
-            &tenant.device_token,
-            "app_secret",
-            "verify_token",
-        ] {
+        for secret in ["token-1", &tenant.token, &tenant.device_token, "app_secret", "verify_token"]
+        {
             assert!(!shown.contains(secret), "{path} shows a secret");
         }
     }

@@ -34,10 +34,7 @@ async fn the_handshake_answers_the_challenge() {
     };
     let answered = bed.call(ask(&VERIFY_TOKEN.replace(' ', "+"))).await;
     assert_eq!((answered.status, answered.text().as_str()), (200, "42"));
-    assert_eq!(
-        answered.header("content-type"),
-        Some("text/plain; charset=utf-8")
-    );
+    assert_eq!(answered.header("content-type"), Some("text/plain; charset=utf-8"));
     bed.call(ask("wrong")).await.problem(403);
     bed.call(Call::get(path())).await.problem(403);
     let absent = "/webhooks/cloud-api/app_00000000000000000000000000000009";
@@ -54,13 +51,7 @@ async fn a_body_without_its_signature_is_refused() {
     let body = br#"{"object":"whatsapp_business_account","entry":[]}"#;
     let other = signature(&Secret::from("another"), body);
     let right = signature(&Secret::from(APP_SECRET), body);
-    for header in [
-        None,
-        Some(""),
-        Some("sha256=00"),
-        Some("sha1=x"),
-        Some(other.as_str()),
-    ] {
+    for header in [None, Some(""), Some("sha256=00"), Some("sha1=x"), Some(other.as_str())] {
         let mut call = Call::post(path()).bytes("application/json", *body);
         if let Some(header) = header {
             call = call.header("x-hub-signature-256", header);
@@ -68,9 +59,7 @@ async fn a_body_without_its_signature_is_refused() {
         bed.call(call).await.problem(401);
     }
     let changed = Call::post(path()).header("x-hub-signature-256", right);
-    bed.call(changed.bytes("application/json", b"{}".as_slice()))
-        .await
-        .problem(401);
+    bed.call(changed.bytes("application/json", b"{}".as_slice())).await.problem(401);
     assert_eq!(bed.rows.dump().await, before);
     let large = vec![b' '; 5 * 1024 * 1024];
     assert_eq!(bed.deliver(&large).await.status, 413);
@@ -88,9 +77,7 @@ async fn a_signed_body_is_never_refused() {
         b"{\"entry\":[{\"changes\":[{\"field\":7,\"value\":[]}]}]}".to_vec(),
         b"{\"entry\":\"x\\u0000\"}".to_vec(),
         vec![b'['; 100_000],
-        Bed::incoming("unknown", "62812", "wamid.1", "hi")
-            .to_string()
-            .into_bytes(),
+        Bed::incoming("unknown", "62812", "wamid.1", "hi").to_string().into_bytes(),
         vec![b' '; 3 * 1024 * 1024],
     ];
     for body in bodies {
@@ -142,19 +129,13 @@ async fn a_tenants_app_has_no_say_in_another_tenants_device() {
     let sign = signature(&Secret::from("s"), body.as_bytes());
     let call = Call::post(format!("/webhooks/cloud-api/{}", one.app));
     let call = call.header("x-hub-signature-256", sign);
-    assert_eq!(
-        bed.call(call.bytes("application/json", body)).await.status,
-        200
-    );
+    assert_eq!(bed.call(call.bytes("application/json", body)).await.status, 200);
     assert_eq!(messages(&bed, &other.token).await.len(), 1);
     let body = Bed::incoming(&one.number, "6281299", "wamid.own", "hi").to_string();
     let sign = signature(&Secret::from("s"), body.as_bytes());
     let call = Call::post(format!("/webhooks/cloud-api/{}", one.app));
     let call = call.header("x-hub-signature-256", sign);
-    assert_eq!(
-        bed.call(call.bytes("application/json", body)).await.status,
-        200
-    );
+    assert_eq!(bed.call(call.bytes("application/json", body)).await.status, 200);
     assert_eq!(messages(&bed, &one.token).await.len(), 2);
 }
 

@@ -20,10 +20,7 @@ pub(crate) fn all() -> Result<Vec<(&'static str, Content)>, url::ParseError> {
 }
 
 fn words() -> Vec<(&'static str, Content)> {
-    let text = Content::Text {
-        body: "See https://example.com".to_owned(),
-        preview_url: true,
-    };
+    let text = Content::Text { body: "See https://example.com".to_owned(), preview_url: true };
     let place = |name: Option<&str>, address: Option<&str>| {
         Content::Location(Location {
             latitude: -6.1754,
@@ -36,10 +33,7 @@ fn words() -> Vec<(&'static str, Content)> {
         ("text", Content::text("Hello")),
         ("text with preview", text),
         ("location", place(None, None)),
-        (
-            "location with name",
-            place(Some("Monas"), Some("Gambir, Jakarta")),
-        ),
+        ("location with name", place(Some("Monas"), Some("Gambir, Jakarta"))),
         ("contacts", Content::Contacts { cards: cards() }),
     ]
 }
@@ -66,21 +60,12 @@ fn stored(file: u128) -> Media {
 }
 
 fn captioned(media: Media) -> Media {
-    Media {
-        caption: Some("A caption".to_owned()),
-        ..media
-    }
+    Media { caption: Some("A caption".to_owned()), ..media }
 }
 
 fn uploaded() -> Vec<(&'static str, Content)> {
-    let named = Media {
-        filename: Some("bill.pdf".to_owned()),
-        ..captioned(stored(DOCUMENT))
-    };
-    let voice = Media {
-        voice: true,
-        ..stored(AUDIO)
-    };
+    let named = Media { filename: Some("bill.pdf".to_owned()), ..captioned(stored(DOCUMENT)) };
+    let voice = Media { voice: true, ..stored(AUDIO) };
     vec![
         ("image", Content::Image(captioned(stored(IMAGE)))),
         ("video", Content::Video(stored(VIDEO))),
@@ -104,14 +89,10 @@ fn linked() -> Result<Vec<(&'static str, Content)>, url::ParseError> {
 }
 
 fn interactive() -> Result<Vec<(&'static str, Content)>, url::ParseError> {
-    let reply = |id: &str, title: &str| Button::Reply {
-        id: id.to_owned(),
-        title: title.to_owned(),
-    };
-    let page = Button::Url {
-        title: "Open".to_owned(),
-        url: Url::parse("https://example.com/?a=b")?,
-    };
+    let reply =
+        |id: &str, title: &str| Button::Reply { id: id.to_owned(), title: title.to_owned() };
+    let page =
+        Button::Url { title: "Open".to_owned(), url: Url::parse("https://example.com/?a=b")? };
     let framed = |buttons| {
         Content::Buttons(Buttons {
             header: Some("Header".to_owned()),
@@ -127,14 +108,7 @@ fn interactive() -> Result<Vec<(&'static str, Content)>, url::ParseError> {
         buttons: vec![reply("y", "Yes")],
     });
     Ok(vec![
-        (
-            "buttons",
-            framed(vec![
-                reply("y", "Yes"),
-                reply("n", "No"),
-                reply("m", "Maybe"),
-            ]),
-        ),
+        ("buttons", framed(vec![reply("y", "Yes"), reply("n", "No"), reply("m", "Maybe")])),
         ("one button", plain),
         ("page button", framed(vec![page])),
         ("list", Content::List(menu())),
@@ -147,10 +121,7 @@ fn menu() -> List {
         title: format!("Row {id}"),
         description: description.map(str::to_owned),
     };
-    let section = |title: &str, rows| ListSection {
-        title: Some(title.to_owned()),
-        rows,
-    };
+    let section = |title: &str, rows| ListSection { title: Some(title.to_owned()), rows };
     List {
         header: Some("Menu".to_owned()),
         body: "Choose".to_owned(),
@@ -175,9 +146,6 @@ fn templates() -> Vec<(&'static str, Content)> {
     let body = json!({ "type": "body", "parameters": [text("Jessica"), text("42")] });
     vec![
         ("template", template("hello_world", Vec::new())),
-        (
-            "template with parameters",
-            template("order_confirmation", vec![body]),
-        ),
+        ("template with parameters", template("order_confirmation", vec![body])),
     ]
 }

@@ -43,9 +43,7 @@ impl Files {
     /// Meta's id of an uploaded file.
     pub(crate) fn wire_id(&self, media: MediaId) -> Option<String> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .get(&media)
-            .map(|uploaded| uploaded.wire_media_id.clone())
+        known.get(&media).map(|uploaded| uploaded.wire_media_id.clone())
     }
 }
 

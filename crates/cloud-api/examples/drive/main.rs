@@ -65,10 +65,7 @@ struct Drive {
 impl Drive {
     fn new(graph: Url) -> Result<Self, Failure> {
         let files = Arc::new(Files::default());
-        let config = GraphConfig {
-            base_url: graph,
-            ..GraphConfig::default()
-        };
+        let config = GraphConfig { base_url: graph, ..GraphConfig::default() };
         Ok(Self {
             cloud: CloudApi::new(config, files.clone(), Arc::new(SystemClock))?,
             files,
@@ -124,33 +121,25 @@ impl Drive {
 
     async fn prepare_and_transmit(&self, message: &Outgoing) -> Result<(), SendError> {
         let prepared = self.cloud.prepare(&self.device, message).await?;
-        self.cloud
-            .transmit(&self.device, message, &prepared)
-            .await?;
+        self.cloud.transmit(&self.device, message, &prepared).await?;
         Ok(())
     }
 
     async fn messages(&mut self, wamid: &str, user_id: &str) -> Result<(), Failure> {
-        let to = Recipient {
-            phone: Some(PhoneNumber::parse(CUSTOMER, None)?),
-            ..Recipient::default()
-        };
+        let to =
+            Recipient { phone: Some(PhoneNumber::parse(CUSTOMER, None)?), ..Recipient::default() };
         for (what, content) in contents::all()? {
             self.send(what, to.clone(), content, None).await;
         }
         let target = Some(MessageKey::id(wamid));
         let answer = Content::text("An answer");
-        self.send("quoted reply", to.clone(), answer, target.clone())
-            .await;
+        self.send("quoted reply", to.clone(), answer, target.clone()).await;
         for (what, emoji) in [("reaction", "👍"), ("reaction taken back", "")] {
             let emoji = emoji.to_owned();
             let content = Content::Reaction { emoji };
             self.send(what, to.clone(), content, target.clone()).await;
         }
-        let person = Recipient {
-            bsuid: Some(user_id.to_owned()),
-            ..Recipient::default()
-        };
+        let person = Recipient { bsuid: Some(user_id.to_owned()), ..Recipient::default() };
         let text = Content::text("Hello, whatever your number");
         self.send("text by user id", person, text, None).await;
         Ok(())
@@ -200,11 +189,7 @@ impl Drive {
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Failure> {
-    let Arguments {
-        graph,
-        wamid,
-        user_id,
-    } = arguments()?;
+    let Arguments { graph, wamid, user_id } = arguments()?;
     let mut drive = Drive::new(graph)?;
     drive.messages(&wamid, &user_id).await?;
     drive.reads(&wamid).await;

@@ -27,9 +27,7 @@ pub(super) fn problem(
     token: &Secret,
 ) -> Option<GraphError> {
     let json: Option<Value> = serde_json::from_slice(body).ok();
-    let error = json
-        .as_ref()
-        .and_then(|json| api_error(json.get("error")?, status.as_u16()));
+    let error = json.as_ref().and_then(|json| api_error(json.get("error")?, status.as_u16()));
     match error {
         Some(mut error) => {
             error.retry_after = wait;

@@ -59,8 +59,7 @@ impl GraphClient {
         token: &Secret,
         number: &str,
     ) -> Result<NumberInfo, GraphError> {
-        self.get(token, &[number], &[("fields", NUMBER_FIELDS)])
-            .await
+        self.get(token, &[number], &[("fields", NUMBER_FIELDS)]).await
     }
 
     /// A business account, with the portfolio that owns it.
@@ -96,7 +95,6 @@ impl GraphClient {
         waba: &str,
     ) -> Result<Vec<Value>, GraphError> {
         let query = [("fields", TEMPLATE_FIELDS), ("status", "APPROVED")];
-        self.pages(token, &[waba, "message_templates"], &query)
-            .await
+        self.pages(token, &[waba, "message_templates"], &query).await
     }
 }

@@ -61,9 +61,7 @@ impl GraphClient {
     }
 
     pub(super) fn request(&self, method: Method, url: Url, token: &Secret) -> RequestBuilder {
-        self.http
-            .request(method, url)
-            .bearer_auth(token.expose_secret())
+        self.http.request(method, url).bearer_auth(token.expose_secret())
     }
 
     /// Sends, and reads JSON from a success.
@@ -156,10 +154,7 @@ pub(super) async fn failure(response: Response, token: &Secret) -> GraphError {
 }
 
 pub(super) fn http_error(status: StatusCode, retry_after: Option<Duration>) -> GraphError {
-    GraphError::Http {
-        status: status.as_u16(),
-        retry_after,
-    }
+    GraphError::Http { status: status.as_u16(), retry_after }
 }
 
 /// A body of `limit` bytes at most.

@@ -69,11 +69,7 @@ pub struct ApiError {
 impl ApiError {
     /// An error as a test or a table needs it.
     pub fn new(status: u16, code: i64) -> Self {
-        Self {
-            status,
-            code,
-            ..Self::default()
-        }
+        Self { status, code, ..Self::default() }
     }
 
     /// The more telling of Meta's texts.

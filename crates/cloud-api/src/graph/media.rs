@@ -54,8 +54,7 @@ impl GraphClient {
         number: &str,
         media: &str,
     ) -> Result<MediaInfo, GraphError> {
-        self.get(token, &[media], &[("phone_number_id", number)])
-            .await
+        self.get(token, &[media], &[("phone_number_id", number)]).await
     }
 
     /// The bytes behind [`MediaInfo::url`], and the media type that the answer bore.
@@ -86,8 +85,7 @@ impl GraphClient {
         number: &str,
         media: &str,
     ) -> Result<(), GraphError> {
-        self.delete(token, &[media], &[("phone_number_id", number)])
-            .await
+        self.delete(token, &[media], &[("phone_number_id", number)]).await
     }
 
     /// The token must not travel unencrypted unless the whole configuration says so.

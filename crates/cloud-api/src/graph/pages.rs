@@ -64,8 +64,6 @@ impl GraphClient {
                 _ => return Ok(entries),
             }
         }
-        Err(GraphError::Unreadable(format!(
-            "the list has more than {MAX_PAGES} pages"
-        )))
+        Err(GraphError::Unreadable(format!("the list has more than {MAX_PAGES} pages")))
     }
 }

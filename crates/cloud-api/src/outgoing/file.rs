@@ -8,13 +8,7 @@ const MB: usize = 1024 * KB;
 
 const IMAGE: &[&str] = &["image/jpeg", "image/png"];
 const VIDEO: &[&str] = &["video/mp4", "video/3gpp"];
-const AUDIO: &[&str] = &[
-    "audio/aac",
-    "audio/amr",
-    "audio/mpeg",
-    "audio/mp4",
-    "audio/ogg",
-];
+const AUDIO: &[&str] = &["audio/aac", "audio/amr", "audio/mpeg", "audio/mp4", "audio/ogg"];
 const VOICE: &[&str] = &["audio/ogg"];
 const STICKER: &[&str] = &["image/webp"];
 const DOCUMENT: &[&str] = &[
@@ -63,10 +57,8 @@ pub(crate) fn check(kind: ContentKind, voice: bool, file: &MediaFile) -> Result<
     let mime = plain(&file.mime);
     if !types.contains(&mime.as_str()) {
         let what = if voice { "a voice note" } else { kind.as_str() };
-        let problem = format!(
-            "`{mime}` cannot be sent as {what}; WhatsApp takes {}",
-            types.join(", ")
-        );
+        let problem =
+            format!("`{mime}` cannot be sent as {what}; WhatsApp takes {}", types.join(", "));
         return Err(SendError::refused("media_type", problem));
     }
     match file.bytes.len() {
@@ -83,10 +75,7 @@ pub(crate) fn check(kind: ContentKind, voice: bool, file: &MediaFile) -> Result<
 fn plain(mime: &str) -> String {
     let bare = mime.split(';').next().unwrap_or_default();
     let bare = bare.trim().to_ascii_lowercase();
-    ALIASES
-        .iter()
-        .find(|(alias, _)| *alias == bare)
-        .map_or(bare, |(_, known)| (*known).to_owned())
+    ALIASES.iter().find(|(alias, _)| *alias == bare).map_or(bare, |(_, known)| (*known).to_owned())
 }
 
 /// Whether a WebP file moves: the extended header's animation flag.
@@ -97,8 +86,5 @@ fn animated(webp: &[u8]) -> bool {
 
 /// A name for the upload, which Meta wants but never shows.
 pub(crate) fn upload_name<'a>(asked: Option<&'a str>, stored: Option<&'a str>) -> &'a str {
-    asked
-        .or(stored)
-        .filter(|name| !name.is_empty())
-        .unwrap_or("file")
+    asked.or(stored).filter(|name| !name.is_empty()).unwrap_or("file")
 }

@@ -58,15 +58,9 @@ pub(crate) fn request(message: &Outgoing, media: Option<MediaObject>) -> Result<
 /// Meta reads a number without `+` as one of the sender's country.
 fn recipient(to: &Recipient) -> Result<Map<String, Value>, SendError> {
     let (kind, key, address) = match to {
-        Recipient {
-            group: Some(group), ..
-        } => ("group", "to", group.as_str()),
-        Recipient {
-            phone: Some(phone), ..
-        } => ("individual", "to", phone.as_str()),
-        Recipient {
-            bsuid: Some(bsuid), ..
-        } => ("individual", "recipient", bsuid.as_str()),
+        Recipient { group: Some(group), .. } => ("group", "to", group.as_str()),
+        Recipient { phone: Some(phone), .. } => ("individual", "to", phone.as_str()),
+        Recipient { bsuid: Some(bsuid), .. } => ("individual", "recipient", bsuid.as_str()),
         _ => {
             return Err(SendError::refused(
                 "recipient",
@@ -92,10 +86,9 @@ fn content(
         Content::Image(file) => ("image", media_body(file, media, &[Part::Caption])?),
         Content::Video(file) => ("video", media_body(file, media, &[Part::Caption])?),
         Content::Audio(file) => ("audio", media_body(file, media, &[Part::Voice])?),
-        Content::Document(file) => (
-            "document",
-            media_body(file, media, &[Part::Caption, Part::Filename])?,
-        ),
+        Content::Document(file) => {
+            ("document", media_body(file, media, &[Part::Caption, Part::Filename])?)
+        }
         Content::Sticker(file) => ("sticker", media_body(file, media, &[])?),
         Content::Location(place) => ("location", location(place)),
         Content::Contacts { cards } => ("contacts", cards.iter().map(card).collect()),
@@ -208,10 +201,7 @@ fn template(template: &Template) -> Value {
         "name": template.name,
         "language": { "code": template.language },
     });
-    if let Some(body) = body
-        .as_object_mut()
-        .filter(|_| !template.components.is_empty())
-    {
+    if let Some(body) = body.as_object_mut().filter(|_| !template.components.is_empty()) {
         body.insert("components".to_owned(), json!(template.components));
     }
     body

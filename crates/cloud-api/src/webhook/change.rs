@@ -100,11 +100,7 @@ impl Scene<'_> {
     }
 
     pub(super) fn event(&self, body: EventBody, raw: &Value) -> ChannelEvent {
-        ChannelEvent {
-            device: Some(self.device.clone()),
-            body,
-            raw: raw.clone(),
-        }
+        ChannelEvent { device: Some(self.device.clone()), body, raw: raw.clone() }
     }
 
     /// What cannot be read, of a device that is known.
@@ -194,12 +190,8 @@ fn carrier(
         events.push(unknown(&envelope.place, problem, change));
         return;
     };
-    let scene = Scene {
-        envelope,
-        device,
-        business: business_number(value),
-        people: People::of(value),
-    };
+    let scene =
+        Scene { envelope, device, business: business_number(value), people: People::of(value) };
     let before = events.len();
     lists(events, &scene, field, value);
     others(events, &scene, keys);
@@ -272,11 +264,7 @@ fn preference(scene: &Scene<'_>, place: &str, item: &Value) -> ChannelEvent {
     let marketing = text(item, "category").is_none_or(|word| word == "marketing_messages");
     match wanted.filter(|_| marketing && !person.is_empty()) {
         Some(wanted) => scene.event(EventBody::Preference { person, wanted }, item),
-        None => scene.unknown(
-            place,
-            "the preference names no person or no known choice",
-            item,
-        ),
+        None => scene.unknown(place, "the preference names no person or no known choice", item),
     }
 }
 

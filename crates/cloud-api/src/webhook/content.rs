@@ -62,9 +62,7 @@ fn read(message: &Value, kind: &str) -> Option<IncomingContent> {
     }
     let body = object(message, kind)?;
     match kind {
-        "text" => Some(IncomingContent::Text {
-            body: text(body, "body")?,
-        }),
+        "text" => Some(IncomingContent::Text { body: text(body, "body")? }),
         "image" => file(body).map(IncomingContent::Image),
         "video" => file(body).map(IncomingContent::Video),
         "audio" => file(body).map(IncomingContent::Audio),
@@ -75,9 +73,7 @@ fn read(message: &Value, kind: &str) -> Option<IncomingContent> {
         "reaction" => reaction(body),
         "button" => choice(body, ["payload", "text"]),
         "interactive" => interactive(message, body),
-        "order" => Some(IncomingContent::Order {
-            order: body.clone(),
-        }),
+        "order" => Some(IncomingContent::Order { order: body.clone() }),
         "system" => Some(system(body)),
         "edit" => edit(body),
         "revoke" => Some(IncomingContent::Revoke {
@@ -102,10 +98,7 @@ fn file(body: &Value) -> Option<IncomingFile> {
 /// The older word for a voice note.
 fn voice(body: &Value) -> Option<IncomingContent> {
     let file = file(body)?;
-    Some(IncomingContent::Audio(IncomingFile {
-        voice: true,
-        ..file
-    }))
+    Some(IncomingContent::Audio(IncomingFile { voice: true, ..file }))
 }
 
 fn location(body: &Value) -> Option<Location> {
@@ -119,9 +112,8 @@ fn location(body: &Value) -> Option<Location> {
 }
 
 fn contacts(message: &Value) -> Option<IncomingContent> {
-    let cards: Vec<ContactCard> = elements(message, "contacts")
-        .filter_map(|(_, contact)| card(contact))
-        .collect();
+    let cards: Vec<ContactCard> =
+        elements(message, "contacts").filter_map(|(_, contact)| card(contact)).collect();
     (!cards.is_empty()).then_some(IncomingContent::Contacts { cards })
 }
 
@@ -150,9 +142,7 @@ fn card_name(contact: &Value) -> Option<String> {
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join(" "))
     };
-    filled(name, "formatted_name")
-        .or_else(parts)
-        .or_else(|| vcard_name(&filled(contact, "vcard")?))
+    filled(name, "formatted_name").or_else(parts).or_else(|| vcard_name(&filled(contact, "vcard")?))
 }
 
 /// The formatted name of a vCard (RFC 6350, property `FN`).
@@ -185,9 +175,7 @@ fn choice(body: &Value, [id_key, title_key]: [&str; 2]) -> Option<IncomingConten
 }
 
 fn interactive(message: &Value, body: &Value) -> Option<IncomingContent> {
-    let reply = ["button_reply", "list_reply"]
-        .iter()
-        .find_map(|key| object(body, key));
+    let reply = ["button_reply", "list_reply"].iter().find_map(|key| object(body, key));
     if let Some(reply) = reply {
         return choice(reply, ["id", "title"]);
     }

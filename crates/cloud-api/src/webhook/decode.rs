@@ -25,21 +25,14 @@ pub fn decode(app: MetaAppId, raw: &[u8], received_at: Timestamp) -> Batch {
     }
     let bytes = Bytes::copy_from_slice(raw);
     let raw = Some(RawBody { app, bytes });
-    Batch {
-        events,
-        raw,
-        within: None,
-    }
+    Batch { events, raw, within: None }
 }
 
 /// What cannot be read, kept raw.
 pub(super) fn unknown(place: &str, problem: impl Into<String>, raw: &Value) -> ChannelEvent {
     ChannelEvent {
         device: None,
-        body: EventBody::Unknown {
-            place: place.to_owned(),
-            problem: problem.into(),
-        },
+        body: EventBody::Unknown { place: place.to_owned(), problem: problem.into() },
         raw: raw.clone(),
     }
 }

@@ -46,9 +46,7 @@ pub fn verify_handshake<K: AsRef<str>, V: AsRef<str>>(
     if expected.is_empty() || !bool::from(given.as_bytes().ct_eq(expected)) {
         return Err(HandshakeError::Token);
     }
-    challenge
-        .filter(|challenge| !challenge.is_empty())
-        .ok_or(HandshakeError::Challenge)
+    challenge.filter(|challenge| !challenge.is_empty()).ok_or(HandshakeError::Challenge)
 }
 
 /// The same for the raw query of the address (`hub.mode=subscribe&…`).

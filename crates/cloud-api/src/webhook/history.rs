@@ -99,10 +99,6 @@ fn from_me(scene: &Scene<'_>, other: Option<&str>, item: &Value) -> bool {
         from if from == scene.business.as_deref() => Some(true),
         Some(_) => None,
     };
-    let names_recipient = || {
-        bare(item, "to")
-            .or_else(|| id(item, "to_user_id"))
-            .is_some()
-    };
+    let names_recipient = || bare(item, "to").or_else(|| id(item, "to_user_id")).is_some();
     told.or_else(by_number).unwrap_or_else(names_recipient)
 }

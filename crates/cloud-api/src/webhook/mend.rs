@@ -21,10 +21,8 @@ const UNREADABLE: &str = "\\ufffd";
 
 pub(super) fn mend(text: &str) -> String {
     let text = text.trim_start_matches('\u{feff}');
-    let mut mender = Mender {
-        input: text.chars().peekable(),
-        output: String::with_capacity(text.len()),
-    };
+    let mut mender =
+        Mender { input: text.chars().peekable(), output: String::with_capacity(text.len()) };
     mender.document();
     mender.output
 }
@@ -62,10 +60,7 @@ impl Mender<'_> {
     /// A number or a bare word.
     fn word(&mut self, first: char) {
         let mut word = String::from(first);
-        while let Some(c) = self
-            .input
-            .next_if(|c| !is_structure(*c) && !c.is_whitespace())
-        {
+        while let Some(c) = self.input.next_if(|c| !is_structure(*c) && !c.is_whitespace()) {
             word.push(c);
         }
         if serde_json::from_str::<serde_json::Value>(&word).is_ok() {
@@ -77,8 +72,7 @@ impl Mender<'_> {
 
     /// Text as a JSON string.
     fn quote(&mut self, text: &str) {
-        self.output
-            .push_str(&serde_json::Value::from(text).to_string());
+        self.output.push_str(&serde_json::Value::from(text).to_string());
     }
 
     /// A string after its opening quotation mark.
@@ -144,10 +138,7 @@ impl Mender<'_> {
     }
 
     fn clone_ahead(&self) -> Self {
-        Self {
-            input: self.input.clone(),
-            output: String::new(),
-        }
+        Self { input: self.input.clone(), output: String::new() }
     }
 
     /// Four hexadecimal digits; on anything else what was read is dropped with the escape.

@@ -101,10 +101,8 @@ fn identity(item: &Value, message: &IncomingMessage) -> Option<EventBody> {
         old.parent_bsuid = Some(previous);
     }
     let keeps_ids = kind == "customer_identity_changed";
-    (!keeps_ids && !old.is_empty() && tells_more(new, &old)).then(|| EventBody::Identity {
-        old,
-        new: new.clone(),
-    })
+    (!keeps_ids && !old.is_empty() && tells_more(new, &old))
+        .then(|| EventBody::Identity { old, new: new.clone() })
 }
 
 /// The digits of a number below a key, for comparison.

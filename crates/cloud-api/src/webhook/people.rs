@@ -15,11 +15,8 @@ pub(super) fn person(
     user_id: Option<String>,
     parent_user_id: Option<String>,
 ) -> PersonIds {
-    let mut person = PersonIds {
-        bsuid: user_id,
-        parent_bsuid: parent_user_id,
-        ..PersonIds::default()
-    };
+    let mut person =
+        PersonIds { bsuid: user_id, parent_bsuid: parent_user_id, ..PersonIds::default() };
     if let Some(wa_id) = wa_id {
         name(&mut person, wa_id);
     }
@@ -95,10 +92,7 @@ fn known(contact: &Value) -> Known {
     let profile = object(contact, "profile").unwrap_or(&Value::Null);
     let mut ids = person_at(contact, ["wa_id", "user_id", "parent_user_id"]);
     ids.username = id(profile, "username").or_else(|| id(contact, "username"));
-    Known {
-        ids,
-        profile_name: filled(profile, "name"),
-    }
+    Known { ids, profile_name: filled(profile, "name") }
 }
 
 /// Whether two sets of ids share one. Usernames change hands and do not count.
@@ -113,14 +107,7 @@ fn same(a: &PersonIds, b: &PersonIds) -> bool {
 }
 
 fn fill(person: &mut PersonIds, known: &PersonIds) {
-    let PersonIds {
-        phone,
-        wa_id,
-        bsuid,
-        parent_bsuid,
-        lid: _,
-        username,
-    } = person;
+    let PersonIds { phone, wa_id, bsuid, parent_bsuid, lid: _, username } = person;
     fill_one(phone, known.phone.as_ref());
     fill_one(wa_id, known.wa_id.as_ref());
     fill_one(bsuid, known.bsuid.as_ref());

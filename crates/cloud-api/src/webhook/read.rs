@@ -91,10 +91,7 @@ pub(super) fn reason(error: &Value) -> Option<Reason> {
 
 /// The reasons in `errors`.
 pub(super) fn reasons(value: &Value) -> Vec<Reason> {
-    elements(value, "errors")
-        .map(|(_, error)| error)
-        .filter_map(reason)
-        .collect()
+    elements(value, "errors").map(|(_, error)| error).filter_map(reason).collect()
 }
 
 /// The elements below a key with their places, like `messages[2]`. Absent and null are an empty
@@ -108,7 +105,5 @@ pub(super) fn elements<'a>(
         Some(Value::Array(list)) => list.as_slice(),
         Some(one) => std::slice::from_ref(one),
     };
-    list.iter()
-        .enumerate()
-        .map(move |(index, element)| (format!("{key}[{index}]"), element))
+    list.iter().enumerate().map(move |(index, element)| (format!("{key}[{index}]"), element))
 }

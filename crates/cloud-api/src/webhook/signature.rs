@@ -37,9 +37,7 @@ pub fn verify_signature(
     body: &[u8],
 ) -> Result<(), SignatureError> {
     let header = header.ok_or(SignatureError::Missing)?.trim();
-    let digits = header
-        .strip_prefix(SCHEME)
-        .ok_or(SignatureError::Malformed)?;
+    let digits = header.strip_prefix(SCHEME).ok_or(SignatureError::Malformed)?;
     let mut given = [0_u8; 32];
     hex::decode_to_slice(digits, &mut given).map_err(|_| SignatureError::Malformed)?;
     let mac = mac(app_secret, body).ok_or(SignatureError::NoSecret)?;

@@ -9,11 +9,8 @@ use super::people::person_at;
 use super::read::{filled, flag, id, object, reasons, text, time};
 
 /// The words for a free entry point, in a conversation's origin, a price's type or its category.
-const ENTRY_POINT: [&str; 3] = [
-    "free_entry_point",
-    "referral_conversion",
-    "service_conversation_free_entry_point",
-];
+const ENTRY_POINT: [&str; 3] =
+    ["free_entry_point", "referral_conversion", "service_conversation_free_entry_point"];
 
 pub(super) fn status(scene: &Scene<'_>, place: &str, item: &Value) -> ChannelEvent {
     match read(scene, item) {
@@ -56,11 +53,7 @@ fn recipient(scene: &Scene<'_>, item: &Value) -> PersonIds {
     if text(item, "recipient_type").as_deref() == Some("group") {
         return PersonIds::default();
     }
-    let keys = [
-        "recipient_id",
-        "recipient_user_id",
-        "recipient_parent_user_id",
-    ];
+    let keys = ["recipient_id", "recipient_user_id", "recipient_parent_user_id"];
     let mut recipient = person_at(item, keys);
     scene.people.complete_or_only(&mut recipient);
     recipient
@@ -72,11 +65,7 @@ fn participant(scene: &Scene<'_>, item: &Value) -> Option<PersonIds> {
         .into_iter()
         .find(|key| id(item, key).is_some())
         .unwrap_or_default();
-    let keys = [
-        number,
-        "recipient_participant_user_id",
-        "recipient_participant_parent_user_id",
-    ];
+    let keys = [number, "recipient_participant_user_id", "recipient_participant_parent_user_id"];
     let mut participant = person_at(item, keys);
     scene.people.complete(&mut participant);
     Some(participant).filter(|ids| !ids.is_empty())
@@ -105,9 +94,6 @@ fn entry_point(item: &Value, pricing: Option<&Pricing>) -> Option<kabar_core::Ti
         pricing.and_then(|pricing| pricing.kind.as_deref()),
         pricing.and_then(|pricing| pricing.category.as_deref()),
     ];
-    let free = words
-        .iter()
-        .flatten()
-        .any(|word| ENTRY_POINT.contains(word));
+    let free = words.iter().flatten().any(|word| ENTRY_POINT.contains(word));
     free.then(|| time(conversation, "expiration_timestamp"))?
 }

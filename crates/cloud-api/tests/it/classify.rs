@@ -19,12 +19,7 @@ pub fn word(error: &SendError) -> &'static str {
 
 /// Every code of the documentation, by what to do about it.
 const CODES: &[(&str, &[i64])] = &[
-    (
-        "retry",
-        &[
-            1, 2, 131_000, 131_016, 131_056, 132_069, 133_004, 133_015, 134_101,
-        ],
-    ),
+    ("retry", &[1, 2, 131_000, 131_016, 131_056, 132_069, 133_004, 133_015, 134_101]),
     ("slow", &[4, 80_007, 130_429, 131_048, 131_057, 2_494_100]),
     ("window", &[131_047]),
     (
@@ -106,8 +101,5 @@ fn the_reason_is_the_more_telling_text() {
     error.message = "(#131026) Message undeliverable".into();
     assert_eq!(classify(&error).reason().text, error.message);
     error.details = Some("Recipient is not on WhatsApp".into());
-    assert_eq!(
-        classify(&error).reason().text,
-        "Recipient is not on WhatsApp"
-    );
+    assert_eq!(classify(&error).reason().text, "Recipient is not on WhatsApp");
 }

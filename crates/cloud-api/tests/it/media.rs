@@ -17,28 +17,19 @@ fn stored() -> Media {
 }
 
 fn voice() -> Media {
-    Media {
-        voice: true,
-        ..stored()
-    }
+    Media { voice: true, ..stored() }
 }
 
 #[tokio::test]
 async fn a_file_is_uploaded_and_remembered_for_thirty_days() {
-    let graph = FakeGraph::start([Reply::json(
-        200,
-        &json!({ "id": 1_037_543_291_543_636_u64 }),
-    )])
-    .await;
+    let graph =
+        FakeGraph::start([Reply::json(200, &json!({ "id": 1_037_543_291_543_636_u64 }))]).await;
     let files = Files::of("image/png; charset=binary", "PNG");
     let cloud = cloud(&graph.address, files.clone());
     let message = outgoing(Content::Image(stored()));
 
     let prepared = cloud.prepare(&device(), &message).await.unwrap();
-    assert_eq!(
-        prepared.json()["image"],
-        json!({ "id": "1037543291543636" })
-    );
+    assert_eq!(prepared.json()["image"], json!({ "id": "1037543291543636" }));
     let again = cloud.prepare(&device(), &message).await.unwrap();
     assert_eq!(again, prepared);
 
@@ -101,50 +92,19 @@ async fn what_meta_would_not_take_is_refused_before_the_upload() {
         (image(), "image/gif", vec![0; 10], "media_type"),
         (image(), "image/png", vec![0; 5 * MB + 1], "media_size"),
         (image(), "image/png", vec![], "media_size"),
-        (
-            Content::Video(stored()),
-            "video/quicktime",
-            vec![0; 10],
-            "media_type",
-        ),
-        (
-            Content::Video(stored()),
-            "video/mp4",
-            vec![0; 16 * MB + 1],
-            "media_size",
-        ),
-        (
-            Content::Audio(voice()),
-            "audio/mpeg",
-            vec![0; 10],
-            "media_type",
-        ),
-        (
-            Content::Audio(stored()),
-            "audio/wav",
-            vec![0; 10],
-            "media_type",
-        ),
-        (
-            Content::Document(stored()),
-            "application/x-msdownload",
-            vec![0; 10],
-            "media_type",
-        ),
+        (Content::Video(stored()), "video/quicktime", vec![0; 10], "media_type"),
+        (Content::Video(stored()), "video/mp4", vec![0; 16 * MB + 1], "media_size"),
+        (Content::Audio(voice()), "audio/mpeg", vec![0; 10], "media_type"),
+        (Content::Audio(stored()), "audio/wav", vec![0; 10], "media_type"),
+        (Content::Document(stored()), "application/x-msdownload", vec![0; 10], "media_type"),
         (sticker(), "image/png", vec![0; 10], "media_type"),
         (sticker(), "image/webp", webp(0, 101 * 1024), "media_size"),
         (sticker(), "image/webp", webp(2, 501 * 1024), "media_size"),
     ] {
         let graph = FakeGraph::start([]).await;
         let cloud = cloud(&graph.address, Files::of(mime, bytes));
-        let error = cloud
-            .prepare(&device(), &outgoing(content))
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(error, SendError::Refused { .. }),
-            "{mime}: {error}"
-        );
+        let error = cloud.prepare(&device(), &outgoing(content)).await.unwrap_err();
+        assert!(matches!(error, SendError::Refused { .. }), "{mime}: {error}");
         assert_eq!(error.reason().code, code, "{mime}: {error}");
         assert!(graph.asked().is_empty());
     }
@@ -153,36 +113,11 @@ async fn what_meta_would_not_take_is_refused_before_the_upload() {
 #[tokio::test]
 async fn types_that_meta_takes_are_uploaded_under_its_name_for_them() {
     for (content, mime, bytes, uploaded) in [
-        (
-            Content::Audio(voice()),
-            "audio/ogg; codecs=opus",
-            vec![1; 10],
-            "audio/ogg",
-        ),
-        (
-            Content::Audio(stored()),
-            "audio/x-m4a",
-            vec![1; 10],
-            "audio/mp4",
-        ),
-        (
-            Content::Image(stored()),
-            "image/jpg",
-            vec![1; 10],
-            "image/jpeg",
-        ),
-        (
-            Content::Sticker(stored()),
-            "image/webp",
-            webp(2, 200 * 1024),
-            "image/webp",
-        ),
-        (
-            Content::Document(stored()),
-            "Text/Plain",
-            vec![1; 10],
-            "text/plain",
-        ),
+        (Content::Audio(voice()), "audio/ogg; codecs=opus", vec![1; 10], "audio/ogg"),
+        (Content::Audio(stored()), "audio/x-m4a", vec![1; 10], "audio/mp4"),
+        (Content::Image(stored()), "image/jpg", vec![1; 10], "image/jpeg"),
+        (Content::Sticker(stored()), "image/webp", webp(2, 200 * 1024), "image/webp"),
+        (Content::Document(stored()), "Text/Plain", vec![1; 10], "text/plain"),
     ] {
         let graph = FakeGraph::start([Reply::json(200, &json!({ "id": "7" }))]).await;
         let cloud = cloud(&graph.address, Files::of(mime, bytes));

@@ -27,17 +27,11 @@ fn link(filename: Option<&str>, caption: Option<&str>, voice: bool) -> Media {
 }
 
 fn reply(id: &str, title: &str) -> Button {
-    Button::Reply {
-        id: id.into(),
-        title: title.into(),
-    }
+    Button::Reply { id: id.into(), title: title.into() }
 }
 
 fn url_button() -> Button {
-    Button::Url {
-        title: "Open".into(),
-        url: "https://example.com/?a=b c".parse().unwrap(),
-    }
+    Button::Url { title: "Open".into(), url: "https://example.com/?a=b c".parse().unwrap() }
 }
 
 fn buttons(buttons: Vec<Button>) -> Content {
@@ -56,27 +50,12 @@ fn contents() -> Vec<(&'static str, Content)> {
         description: description.map(str::to_owned),
     };
     vec![
-        (
-            "text",
-            Content::Text {
-                body: "See https://example.com".into(),
-                preview_url: true,
-            },
-        ),
-        (
-            "image",
-            Content::Image(link(None, Some("A caption"), false)),
-        ),
-        (
-            "video",
-            Content::Video(link(Some("x.mp4"), Some("A caption"), false)),
-        ),
+        ("text", Content::Text { body: "See https://example.com".into(), preview_url: true }),
+        ("image", Content::Image(link(None, Some("A caption"), false))),
+        ("video", Content::Video(link(Some("x.mp4"), Some("A caption"), false))),
         ("audio", Content::Audio(link(None, None, false))),
         ("voice", Content::Audio(link(None, None, true))),
-        (
-            "document",
-            Content::Document(link(Some("bill.pdf"), Some("Bill"), false)),
-        ),
+        ("document", Content::Document(link(Some("bill.pdf"), Some("Bill"), false))),
         ("sticker", Content::Sticker(link(None, None, false))),
         (
             "location",
@@ -106,10 +85,7 @@ fn contents() -> Vec<(&'static str, Content)> {
                 ],
             },
         ),
-        (
-            "buttons",
-            buttons(vec![reply("y", "Yes"), reply("n", "No")]),
-        ),
+        ("buttons", buttons(vec![reply("y", "Yes"), reply("n", "No")])),
         ("cta_url", buttons(vec![url_button()])),
         (
             "list",
@@ -123,10 +99,7 @@ fn contents() -> Vec<(&'static str, Content)> {
                         title: Some("Soup".into()),
                         rows: vec![row("1", Some("hot")), row("2", None)],
                     },
-                    ListSection {
-                        title: Some("Rice".into()),
-                        rows: vec![row("3", None)],
-                    },
+                    ListSection { title: Some("Rice".into()), rows: vec![row("3", None)] },
                 ],
             }),
         ),
@@ -168,9 +141,7 @@ async fn a_quoted_reply_names_its_message_and_a_reaction_its_target() {
     assert_eq!(request["context"], json!({ "message_id": "wamid.Q" }));
 
     for emoji in ["👍", ""] {
-        message.content = Content::Reaction {
-            emoji: emoji.into(),
-        };
+        message.content = Content::Reaction { emoji: emoji.into() };
         let request = prepare(&message).await.unwrap();
         let wanted = json!({ "message_id": "wamid.Q", "emoji": emoji });
         assert_eq!(request["reaction"], wanted);
@@ -185,18 +156,9 @@ async fn a_quoted_reply_names_its_message_and_a_reaction_its_target() {
 #[tokio::test]
 async fn the_recipient_is_a_number_a_scoped_id_or_a_group() {
     let phone = outgoing(Content::text("x")).to;
-    let bsuid = Recipient {
-        bsuid: Some("US.1349".into()),
-        ..Recipient::default()
-    };
-    let both = Recipient {
-        bsuid: Some("US.1349".into()),
-        ..phone.clone()
-    };
-    let group = Recipient {
-        group: Some("Y2FwaV9ncm91cA".into()),
-        ..Recipient::default()
-    };
+    let bsuid = Recipient { bsuid: Some("US.1349".into()), ..Recipient::default() };
+    let both = Recipient { bsuid: Some("US.1349".into()), ..phone.clone() };
+    let group = Recipient { group: Some("Y2FwaV9ncm91cA".into()), ..Recipient::default() };
     for (to, kind, key, address) in [
         (phone, "individual", "to", "+628123456789"),
         (both, "individual", "to", "+628123456789"),
@@ -212,20 +174,14 @@ async fn the_recipient_is_a_number_a_scoped_id_or_a_group() {
         assert_eq!(request.get(other), None, "{kind}");
     }
     let mut message = outgoing(Content::text("x"));
-    message.to = Recipient {
-        lid: Some("1@lid".into()),
-        ..Recipient::default()
-    };
+    message.to = Recipient { lid: Some("1@lid".into()), ..Recipient::default() };
     let refused = prepare(&message).await.unwrap_err();
     assert_eq!(refused.reason().code, "recipient");
 }
 
 #[tokio::test]
 async fn what_cannot_be_carried_is_refused() {
-    let call = Button::Call {
-        title: "Call".into(),
-        phone: "+628123456789".into(),
-    };
+    let call = Button::Call { title: "Call".into(), phone: "+628123456789".into() };
     for content in [
         Content::Poll(Poll {
             question: "?".into(),

@@ -54,11 +54,7 @@ async fn an_incoming_file_is_fetched_with_the_token() {
     assert_eq!((&bytes[..], mime.as_str()), (&b"JPEG"[..], "image/jpeg"));
     let look_up = format!("GET /v25.0/55?phone_number_id={NUMBER}");
     let wanted = [&look_up, "GET /bytes?sig=1", &look_up, "GET /bytes?sig=1"];
-    assert_eq!(
-        graph.lines(),
-        wanted,
-        "a dead address is asked for anew, once"
-    );
+    assert_eq!(graph.lines(), wanted, "a dead address is asked for anew, once");
     let last = graph.asked().pop().unwrap();
     assert_eq!(last.headers["authorization"], format!("Bearer {TOKEN}"));
     assert!(last.headers.contains_key("user-agent"));
@@ -72,10 +68,7 @@ async fn a_file_that_is_gone_is_refused_and_says_nothing_of_the_device() {
         (vec![Reply::json(400, &gone)], "refused"),
         (vec![Reply::raw(503, "")], "retry"),
         (vec![Reply::error(401, 190)], "down"),
-        (
-            vec![Reply::json(200, &json!({ "id": "55", "url": "ftp://x" }))],
-            "retry",
-        ),
+        (vec![Reply::json(200, &json!({ "id": "55", "url": "ftp://x" }))], "retry"),
     ] {
         let graph = FakeGraph::start(replies).await;
         let ports = cloud(&graph.address, no_files()).ports();
@@ -113,12 +106,7 @@ async fn approved_templates_are_read_to_the_last_page() {
     let two = json!([template("c", "approved"), { "id": "9" }]);
     let graph = FakeGraph::start([page(&one, Some("CUR=2")), page(&two, None)]).await;
     let ports = cloud(&graph.address, no_files()).ports();
-    let templates = ports
-        .templates()
-        .unwrap()
-        .approved(&device())
-        .await
-        .unwrap();
+    let templates = ports.templates().unwrap().approved(&device()).await.unwrap();
     let names: Vec<_> = templates.iter().map(|t| t.name.as_str()).collect();
     assert_eq!(names, ["a", "c"]);
     assert_eq!(templates[0].id, "564750795574598");
@@ -170,10 +158,7 @@ async fn a_device_that_the_token_cannot_read_is_not_subscribed() {
         (vec![Reply::error(400, 100)], "refused"),
         (vec![Reply::error(500, 2)], "retry"),
         (vec![numbers(&json!(NUMBER)), Reply::raw(503, "")], "retry"),
-        (
-            vec![numbers(&json!(NUMBER)), waba(), Reply::error(403, 200)],
-            "down",
-        ),
+        (vec![numbers(&json!(NUMBER)), waba(), Reply::error(403, 200)], "down"),
     ] {
         let graph = FakeGraph::start(replies).await;
         let ports = cloud(&graph.address, no_files()).ports();
@@ -225,15 +210,8 @@ async fn the_remaining_calls_ask_what_they_should() {
 
 #[test]
 fn a_base_url_of_another_kind_is_refused() {
-    for address in [
-        "ftp://example.com",
-        "data:text/plain,x",
-        "https://user:secret@example.com",
-    ] {
-        let config = GraphConfig {
-            base_url: address.parse().unwrap(),
-            ..GraphConfig::default()
-        };
+    for address in ["ftp://example.com", "data:text/plain,x", "https://user:secret@example.com"] {
+        let config = GraphConfig { base_url: address.parse().unwrap(), ..GraphConfig::default() };
         let error = GraphClient::new(config).unwrap_err();
         assert!(!error.to_string().contains("secret"), "{address}");
     }

@@ -36,11 +36,7 @@ impl Reply {
     }
 
     pub fn raw(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: body.into(),
-        }
+        Self { status, headers: Vec::new(), body: body.into() }
     }
 
     pub fn error(status: u16, code: i64) -> Self {
@@ -124,16 +120,8 @@ async fn answer(
     body: Bytes,
 ) -> Response {
     let mut script = script.lock().unwrap();
-    script.asked.push(Asked {
-        method,
-        uri,
-        headers,
-        body,
-    });
-    let reply = script
-        .replies
-        .pop_front()
-        .unwrap_or_else(|| Reply::raw(599, "the script is over"));
+    script.asked.push(Asked { method, uri, headers, body });
+    let reply = script.replies.pop_front().unwrap_or_else(|| Reply::raw(599, "the script is over"));
     let status = StatusCode::from_u16(reply.status).unwrap();
     let mut response = (status, reply.body).into_response();
     for (name, value) in reply.headers {
@@ -193,10 +181,7 @@ impl MediaSource for Files {
 }
 
 pub fn config(address: &str) -> GraphConfig {
-    GraphConfig {
-        base_url: address.parse().unwrap(),
-        ..GraphConfig::default()
-    }
+    GraphConfig { base_url: address.parse().unwrap(), ..GraphConfig::default() }
 }
 
 pub fn cloud(address: &str, files: Arc<Files>) -> Arc<CloudApi> {
@@ -208,10 +193,7 @@ pub fn cloud_with(config: GraphConfig, files: Arc<Files>) -> Arc<CloudApi> {
 }
 
 pub fn impatient(address: &str) -> GraphConfig {
-    GraphConfig {
-        timeout: Duration::from_millis(300),
-        ..config(address)
-    }
+    GraphConfig { timeout: Duration::from_millis(300), ..config(address) }
 }
 
 pub fn no_files() -> Arc<Files> {

@@ -39,10 +39,7 @@ async fn a_send_posts_what_was_prepared() {
     let graph = FakeGraph::start([accepted()]).await;
     let cloud = cloud(&graph.address, no_files());
     let prepared = cloud.prepare(&device(), &hello()).await.unwrap();
-    let sent = cloud
-        .transmit(&device(), &hello(), &prepared)
-        .await
-        .unwrap();
+    let sent = cloud.transmit(&device(), &hello(), &prepared).await.unwrap();
     assert_eq!(sent.wire_id, "wamid.A");
     assert_eq!(sent.wa_id.as_deref(), Some("628123456789"));
     assert_eq!(sent.user_id.as_deref(), Some("ID.1"));
@@ -53,27 +50,18 @@ async fn a_send_posts_what_was_prepared() {
     assert_eq!(asked[0].headers["authorization"], format!("Bearer {TOKEN}"));
     assert_eq!(asked[0].headers["content-type"], "application/json");
     assert_eq!(asked[0].json(), *prepared.json());
-    assert_eq!(
-        asked[0].json()["biz_opaque_callback_data"],
-        "msg_01920000000070008000000000000001"
-    );
+    assert_eq!(asked[0].json()["biz_opaque_callback_data"], "msg_01920000000070008000000000000001");
 }
 
 #[tokio::test]
 async fn a_base_url_may_have_a_path_and_the_version_may_be_another() {
     let graph = FakeGraph::start([accepted(), accepted()]).await;
     for (path, version, line) in [
-        (
-            "/proxy/graph/",
-            "v26.0",
-            "POST /proxy/graph/v26.0/106540352242922/messages",
-        ),
+        ("/proxy/graph/", "v26.0", "POST /proxy/graph/v26.0/106540352242922/messages"),
         ("/proxy", "", "POST /proxy/106540352242922/messages"),
     ] {
-        let config = GraphConfig {
-            version: version.into(),
-            ..config(&format!("{}{path}", graph.address))
-        };
+        let config =
+            GraphConfig { version: version.into(), ..config(&format!("{}{path}", graph.address)) };
         transmit(config).await.unwrap();
         assert_eq!(graph.lines().last().unwrap(), line);
     }
@@ -120,16 +108,10 @@ async fn answers_with_a_code_follow_the_table() {
         (Reply::error(200, 131_026), "refused"),
         (Reply::error(401, 190), "down"),
         (Reply::error(400, 987_654), "refused"),
-        (
-            Reply::json(400, &json!({ "error": { "code": "131047" } })),
-            "window",
-        ),
+        (Reply::json(400, &json!({ "error": { "code": "131047" } })), "window"),
         // Not Graph: a wrong base URL or a proxy, which is no fault of the message.
         (Reply::raw(404, "<html>"), "down"),
-        (
-            Reply::raw(302, "").with("location", "https://elsewhere.example"),
-            "down",
-        ),
+        (Reply::raw(302, "").with("location", "https://elsewhere.example"), "down"),
         (Reply::raw(413, ""), "refused"),
         (Reply::raw(429, ""), "slow"),
     ] {
@@ -148,11 +130,7 @@ async fn meta_says_how_long_to_wait() {
     for (name, value, seconds) in [
         ("retry-after", "30".to_owned(), Some(30)),
         ("x-business-use-case-usage", usage.to_string(), Some(180)),
-        (
-            "retry-after",
-            "Wed, 21 Oct 2026 07:28:00 GMT".to_owned(),
-            None,
-        ),
+        ("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT".to_owned(), None),
         ("x-app-usage", "{".to_owned(), None),
     ] {
         let reply = Reply::error(400, 130_429).with(name, value);
@@ -170,10 +148,7 @@ async fn the_pair_limit_waits_longer_with_each_try() {
         let graph = FakeGraph::start([Reply::error(400, 131_056)]).await;
         let cloud = cloud(&graph.address, no_files());
         let message = Outgoing { attempt, ..hello() };
-        let error = cloud
-            .transmit(&device(), &message, &prepared())
-            .await
-            .unwrap_err();
+        let error = cloud.transmit(&device(), &message, &prepared()).await.unwrap_err();
         let after = match error {
             SendError::Retry { after, .. } => after,
             other => panic!("{other}"),
@@ -261,10 +236,7 @@ async fn a_device_without_token_is_down_and_is_not_asked_for() {
     let cloud = cloud(&graph.address, no_files());
     let mut device = device();
     device.token = None;
-    let error = cloud
-        .transmit(&device, &hello(), &prepared())
-        .await
-        .unwrap_err();
+    let error = cloud.transmit(&device, &hello(), &prepared()).await.unwrap_err();
     assert_eq!(word(&error), "down");
     assert!(graph.asked().is_empty());
 }
@@ -279,13 +251,7 @@ async fn the_token_is_in_no_error_and_no_debug_text() {
     } });
     let graph = FakeGraph::start([Reply::json(401, &body)]).await;
     let cloud = cloud(&graph.address, no_files());
-    let error = cloud
-        .transmit(&device(), &hello(), &prepared())
-        .await
-        .unwrap_err();
-    assert_eq!(
-        *error.reason(),
-        Reason::new("190", "Malformed access token …")
-    );
+    let error = cloud.transmit(&device(), &hello(), &prepared()).await.unwrap_err();
+    assert_eq!(*error.reason(), Reason::new("190", "Malformed access token …"));
     assert!(!format!("{cloud:?} {:?}", device()).contains(TOKEN));
 }

@@ -30,10 +30,7 @@ fn body() -> Value {
     for (number, own) in shapes().into_iter().enumerate() {
         let mut message = text(&format!("wamid.{number}"));
         message.as_object_mut().unwrap().remove("text");
-        message
-            .as_object_mut()
-            .unwrap()
-            .extend(own.as_object().unwrap().clone());
+        message.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
         inner.push(message);
     }
     inner.push(text("wamid.last"));
@@ -94,14 +91,8 @@ fn wide_body() -> Value {
             "user_id_update",
             json!({ "metadata": metadata(), "user_id_update": [{ "wa_id": "1", "user_id": { "previous": "US.1", "current": "US.2" } }] }),
         ),
-        (
-            "account_update",
-            json!({ "event": "PARTNER_ADDED", "waba_info": { "waba_id": "9" } }),
-        ),
-        (
-            "account_settings_update",
-            json!({ "phone_number_settings": { "phone_number_id": "5" } }),
-        ),
+        ("account_update", json!({ "event": "PARTNER_ADDED", "waba_info": { "waba_id": "9" } })),
+        ("account_settings_update", json!({ "phone_number_settings": { "phone_number_id": "5" } })),
         (
             "messages",
             json!({ "metadata": metadata(), "errors": [{ "code": 1, "title": "x" }], "user_actions": [{}], "novelty": 5 }),
@@ -184,10 +175,7 @@ fn touchable(document: &Value) -> Vec<String> {
                 .any(|spared| pointer == spared || pointer.starts_with(&format!("{spared}/")))
     };
     let beside = ["/object", "/entry/0/id", "/entry/0/time"].map(str::to_owned);
-    let field = [
-        format!("{value}/messaging_product"),
-        format!("{value}/contacts"),
-    ];
+    let field = [format!("{value}/messaging_product"), format!("{value}/contacts")];
     all.retain(inside);
     all.extend(beside);
     all.extend(field);
@@ -203,10 +191,7 @@ fn known(raw: &[u8]) -> Vec<String> {
     };
     let events = read(raw).events;
     assert!(!events.is_empty());
-    events
-        .into_iter()
-        .filter_map(|event| id(event.body))
-        .collect()
+    events.into_iter().filter_map(|event| id(event.body)).collect()
 }
 
 #[test]

@@ -9,10 +9,7 @@ use serde_json::{Value, json};
 use crate::webhook_samples::{app, change, envelope, metadata, read, read_json, received_at};
 
 fn with_messages(messages: &Value) -> Value {
-    change(
-        "messages",
-        &json!({ "metadata": metadata(), "messages": messages }),
-    )
+    change("messages", &json!({ "metadata": metadata(), "messages": messages }))
 }
 
 fn text(id: &str, body: &str) -> Value {
@@ -56,14 +53,7 @@ fn the_raw_bytes_are_kept_as_they_came() {
 
 #[test]
 fn what_is_no_json_is_one_unknown_event() {
-    for raw in [
-        &b""[..],
-        b"hello",
-        b"{\"entry\":[",
-        b"\xff\xfe",
-        b"[1,2",
-        b"{}{}",
-    ] {
+    for raw in [&b""[..], b"hello", b"{\"entry\":[", b"\xff\xfe", b"[1,2", b"{}{}"] {
         let batch = read(raw);
         assert_eq!(batch.events.len(), 1, "{raw:?}");
         let event = &batch.events[0];
@@ -87,10 +77,7 @@ fn envelopes_that_say_nothing_are_kept() {
         envelope(&json!([{ "field": "messages" }])),
         envelope(&json!([{ "field": "messages", "value": [] }])),
         change("messages", &json!({ "metadata": metadata() })),
-        change(
-            "messages",
-            &json!({ "metadata": metadata(), "messages": [], "statuses": null }),
-        ),
+        change("messages", &json!({ "metadata": metadata(), "messages": [], "statuses": null })),
         change("brand_new", &json!({ "metadata": metadata() })),
         change("messages", &json!({ "messages": [text("a", "whose?")] })),
         change(
@@ -139,24 +126,11 @@ fn no_nul_is_left_in_the_raw_form() {
 
 #[test]
 fn numbers_out_of_range_and_deep_nesting_take_nobody_along() {
-    let deep = format!(
-        "{}\"]}}[\\\"\"{}",
-        "[{\"k\":".repeat(5_000),
-        "}]".repeat(5_000)
-    );
-    for odd in [
-        "1e999",
-        "-1e999",
-        "NaN",
-        "01",
-        "123456789012345678901234567890",
-        &deep,
-    ] {
+    let deep = format!("{}\"]}}[\\\"\"{}", "[{\"k\":".repeat(5_000), "}]".repeat(5_000));
+    for odd in ["1e999", "-1e999", "NaN", "01", "123456789012345678901234567890", &deep] {
         let document = with_messages(&json!([text("a", "x"), text("b", "y")])).to_string();
-        let document = document.replace(
-            "\"type\":\"text\"",
-            &format!("\"extra\":{odd},\"type\":\"text\""),
-        );
+        let document =
+            document.replace("\"type\":\"text\"", &format!("\"extra\":{odd},\"type\":\"text\""));
         assert_eq!(bodies(document.as_bytes()), ["x", "y"]);
     }
 }
@@ -191,10 +165,7 @@ fn a_malformed_element_never_takes_its_siblings_along() {
         assert_eq!(ids(&read_json(&document)), ["a", "?", "c"], "{odd}");
         let statuses =
             json!([{ "id": "a", "status": "sent" }, odd, { "id": "c", "status": "read" }]);
-        let document = change(
-            "messages",
-            &json!({ "metadata": metadata(), "statuses": statuses }),
-        );
+        let document = change("messages", &json!({ "metadata": metadata(), "statuses": statuses }));
         assert_eq!(ids(&read_json(&document)), ["a", "?", "c"], "{odd}");
     }
 }
@@ -222,20 +193,10 @@ fn a_message_whose_content_is_unreadable_is_still_a_message() {
         let mut message = odd.clone();
         message["id"] = json!("a");
         let events = read_json(&with_messages(&json!([message])));
-        let [
-            ChannelEvent {
-                body: EventBody::Message(read),
-                raw,
-                ..
-            },
-        ] = &events[..]
-        else {
+        let [ChannelEvent { body: EventBody::Message(read), raw, .. }] = &events[..] else {
             panic!("{odd}: {events:?}");
         };
-        assert!(
-            matches!(read.content, IncomingContent::Unknown { .. }),
-            "{odd}"
-        );
+        assert!(matches!(read.content, IncomingContent::Unknown { .. }), "{odd}");
         assert_eq!(*raw, message);
     }
 }
@@ -297,11 +258,7 @@ fn times_are_read_or_absent() {
         else {
             panic!("{events:?}");
         };
-        assert_eq!(
-            message.sent_at.map(|at| at.timestamp()),
-            wanted,
-            "{timestamp}"
-        );
+        assert_eq!(message.sent_at.map(|at| at.timestamp()), wanted, "{timestamp}");
         assert_eq!(status.at, message.sent_at);
         assert_eq!(status.delivery, Delivery::Read);
     }
@@ -318,27 +275,18 @@ fn several_accounts_may_share_a_body() {
     let events =
         read_json(&json!({ "entry": [entry("1", "11", "a"), "odd", entry("2", "22", "b")] }));
     assert_eq!(ids(&events), ["a", "?", "?", "b", "?"]);
-    let addresses: Vec<_> = events
-        .iter()
-        .filter_map(|event| Some(event.device.as_ref()?.address.as_str()))
-        .collect();
+    let addresses: Vec<_> =
+        events.iter().filter_map(|event| Some(event.device.as_ref()?.address.as_str())).collect();
     assert_eq!(addresses, ["11", "22"]);
     let EventBody::Unknown { place, .. } = &events[4].body else {
         panic!();
     };
-    assert_eq!(
-        place,
-        "entry[1].changes[1]"
-            .replace("entry[1]", "entry[2]")
-            .as_str()
-    );
+    assert_eq!(place, "entry[1].changes[1]".replace("entry[1]", "entry[2]").as_str());
 }
 
 #[test]
 fn a_full_body_is_decoded() {
-    let messages: Vec<Value> = (0..1000)
-        .map(|n| text(&format!("wamid.{n}"), "x"))
-        .collect();
+    let messages: Vec<Value> = (0..1000).map(|n| text(&format!("wamid.{n}"), "x")).collect();
     let events = read_json(&with_messages(&json!(messages)));
     assert_eq!(events.len(), 1000);
     assert_eq!(ids(&events)[999], "wamid.999");

@@ -58,10 +58,7 @@ pub fn contact() -> Value {
 /// A value of the field `messages` with the message's own keys.
 fn message(own: Value) -> Value {
     let mut message = json!({ "from": "16505551234", "id": "wamid.IN", "timestamp": "1779999990" });
-    message
-        .as_object_mut()
-        .unwrap()
-        .extend(own.as_object().unwrap().clone());
+    message.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
     json!({
         "messaging_product": "whatsapp",
         "metadata": metadata(),
@@ -77,10 +74,7 @@ fn status(own: Value) -> Value {
         "timestamp": "1779999990",
         "recipient_id": "16505551234",
     });
-    status
-        .as_object_mut()
-        .unwrap()
-        .extend(own.as_object().unwrap().clone());
+    status.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
     json!({ "messaging_product": "whatsapp", "metadata": metadata(), "statuses": [status] })
 }
 
@@ -94,10 +88,7 @@ fn check(samples: Vec<(&str, &str, Value)>) {
 fn media(own: Value) -> Value {
     let mut media =
         json!({ "id": "7788", "mime_type": "image/jpeg", "sha256": "q1w2", "url": "https://x" });
-    media
-        .as_object_mut()
-        .unwrap()
-        .extend(own.as_object().unwrap().clone());
+    media.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
     media
 }
 
@@ -141,21 +132,13 @@ fn plain_messages() {
             "messages",
             message(json!({ "type": "image", "image": media(json!({ "caption": "look" })) })),
         ),
-        (
-            "video",
-            "messages",
-            message(json!({ "type": "video", "video": media(json!({})) })),
-        ),
+        ("video", "messages", message(json!({ "type": "video", "video": media(json!({})) }))),
         (
             "audio",
             "messages",
             message(json!({ "type": "audio", "audio": media(json!({ "voice": true })) })),
         ),
-        (
-            "voice_old",
-            "messages",
-            message(json!({ "type": "voice", "voice": media(json!({})) })),
-        ),
+        ("voice_old", "messages", message(json!({ "type": "voice", "voice": media(json!({})) }))),
         (
             "document",
             "messages",
@@ -211,11 +194,7 @@ fn plain_messages() {
             "messages",
             message(json!({ "type": "revoke", "revoke": { "original_message_id": "wamid.T" } })),
         ),
-        (
-            "request_welcome",
-            "messages",
-            message(json!({ "type": "request_welcome" })),
-        ),
+        ("request_welcome", "messages", message(json!({ "type": "request_welcome" }))),
     ]);
 }
 
@@ -293,11 +272,7 @@ fn choices_forms_and_orders() {
             "messages",
             message(json!({ "type": "unknown", "unsupported": { "type": "event" } })),
         ),
-        (
-            "new_type",
-            "messages",
-            message(json!({ "type": "hologram", "hologram": { "beam": 1 } })),
-        ),
+        ("new_type", "messages", message(json!({ "type": "hologram", "hologram": { "beam": 1 } }))),
     ]);
 }
 
@@ -465,22 +440,10 @@ fn statuses() {
                 ],
             })),
         ),
-        (
-            "status_failed_untold",
-            "messages",
-            status(json!({ "status": "failed" })),
-        ),
-        (
-            "status_new_word",
-            "messages",
-            status(json!({ "status": "teleported" })),
-        ),
+        ("status_failed_untold", "messages", status(json!({ "status": "failed" }))),
+        ("status_new_word", "messages", status(json!({ "status": "teleported" }))),
         ("unknown_field", "brand_new", status(json!({}))),
-        (
-            "status_of_call",
-            "messages",
-            status(json!({ "type": "call", "status": "RINGING" })),
-        ),
+        ("status_of_call", "messages", status(json!({ "type": "call", "status": "RINGING" }))),
         ("status_with_contacts", "messages", {
             let mut value = status(
                 json!({ "recipient_id": null, "recipient_user_id": "US.1349", "status": "delivered" }),
@@ -569,10 +532,7 @@ fn notices() {
             json!({ "event": "DISABLED_UPDATE", "ban_info": { "waba_ban_state": "DISABLE" } }),
         ),
         ("account_review_update", json!({ "decision": "APPROVED" })),
-        (
-            "account_alerts",
-            json!({ "entity_type": "WABA", "alert_info": { "alert_type": "X" } }),
-        ),
+        ("account_alerts", json!({ "entity_type": "WABA", "alert_info": { "alert_type": "X" } })),
         (
             "account_settings_update",
             json!({ "type": "phone_number_settings", "phone_number_settings": { "phone_number_id": "55", "calling": {} } }),
@@ -593,22 +553,10 @@ fn notices() {
             "message_template_status_update",
             json!({ "event": "APPROVED", "message_template_id": 9_007_199_254_740_993_u64, "reason": null }),
         ),
-        (
-            "message_template_quality_update",
-            json!({ "new_quality_score": "GREEN" }),
-        ),
-        (
-            "message_template_components_update",
-            json!({ "message_template_title": "x" }),
-        ),
-        (
-            "template_category_update",
-            json!({ "new_category": "MARKETING" }),
-        ),
-        (
-            "template_correct_category_detection",
-            json!({ "correct_category": "MARKETING" }),
-        ),
+        ("message_template_quality_update", json!({ "new_quality_score": "GREEN" })),
+        ("message_template_components_update", json!({ "message_template_title": "x" })),
+        ("template_category_update", json!({ "new_category": "MARKETING" })),
+        ("template_correct_category_detection", json!({ "correct_category": "MARKETING" })),
         (
             "business_username_updates",
             json!({ "display_phone_number": "1", "username": "u", "status": "approved" }),
@@ -619,10 +567,7 @@ fn notices() {
             json!({ "metadata": metadata(), "calls": [{ "id": "wacid.1", "event": "connect" }] }),
         ),
         ("flows", json!({ "event": "FLOW_STATUS_CHANGE" })),
-        (
-            "group_lifecycle_update",
-            json!({ "metadata": metadata(), "groups": [] }),
-        ),
+        ("group_lifecycle_update", json!({ "metadata": metadata(), "groups": [] })),
         ("group_participants_update", json!({ "groups": [] })),
         ("group_settings_update", json!({ "groups": [] })),
         ("group_status_update", json!({ "groups": [] })),
@@ -636,10 +581,8 @@ fn notices() {
             json!({ "metadata": metadata(), "messages": [{ "id": "wamid.X", "type": "text" }] }),
         ),
     ];
-    let changes: Vec<Value> = samples
-        .iter()
-        .map(|(field, value)| json!({ "field": field, "value": value }))
-        .collect();
+    let changes: Vec<Value> =
+        samples.iter().map(|(field, value)| json!({ "field": field, "value": value })).collect();
     let events = read_json(&envelope(&json!(changes)));
     assert_eq!(events.len(), samples.len());
     insta::assert_snapshot!("webhook_notices", view(&events));

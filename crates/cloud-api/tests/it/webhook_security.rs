@@ -29,20 +29,8 @@ fn what_is_wrong_with_a_signature_is_told_apart() {
     let verify = |header: Option<&str>| verify_signature(&secret(), header, body);
     assert_eq!(verify(Some(&good)), Ok(()));
     assert_eq!(verify(None), Err(SignatureError::Missing));
-    for header in [
-        "",
-        "sha256=",
-        "sha1=00",
-        &good[7..],
-        &good[..70],
-        "sha256=zz",
-        "sha256=é",
-    ] {
-        assert_eq!(
-            verify(Some(header)),
-            Err(SignatureError::Malformed),
-            "{header}"
-        );
+    for header in ["", "sha256=", "sha1=00", &good[7..], &good[..70], "sha256=zz", "sha256=é"] {
+        assert_eq!(verify(Some(header)), Err(SignatureError::Malformed), "{header}");
     }
     let other = signature(&Secret::from("another secret"), body);
     assert_eq!(verify(Some(&other)), Err(SignatureError::Wrong));
@@ -85,11 +73,8 @@ proptest! {
 
 #[test]
 fn the_handshake_gives_the_challenge_back() {
-    let query = [
-        ("hub.mode", "subscribe"),
-        ("hub.challenge", "1158201444"),
-        ("hub.verify_token", "maple"),
-    ];
+    let query =
+        [("hub.mode", "subscribe"), ("hub.challenge", "1158201444"), ("hub.verify_token", "maple")];
     let challenge = verify_handshake(query, &Secret::from("maple"));
     assert_eq!(challenge.as_deref(), Ok("1158201444"));
 }
@@ -98,26 +83,11 @@ fn the_handshake_gives_the_challenge_back() {
 fn a_handshake_that_is_not_metas_is_refused() {
     let token = Secret::from("maple & co");
     for (query, wanted) in [
-        (
-            "hub.mode=subscribe&hub.challenge=7&hub.verify_token=maple%20%26+co",
-            Ok("7"),
-        ),
-        (
-            "hub.mode=subscribe&hub.challenge=7&hub.verify_token=maple",
-            Err(HandshakeError::Token),
-        ),
-        (
-            "hub.mode=subscribe&hub.challenge=7",
-            Err(HandshakeError::Token),
-        ),
-        (
-            "hub.mode=subscribe&hub.verify_token=maple%20%26+co",
-            Err(HandshakeError::Challenge),
-        ),
-        (
-            "hub.mode=unsubscribe&hub.challenge=7&hub.verify_token=maple",
-            Err(HandshakeError::Mode),
-        ),
+        ("hub.mode=subscribe&hub.challenge=7&hub.verify_token=maple%20%26+co", Ok("7")),
+        ("hub.mode=subscribe&hub.challenge=7&hub.verify_token=maple", Err(HandshakeError::Token)),
+        ("hub.mode=subscribe&hub.challenge=7", Err(HandshakeError::Token)),
+        ("hub.mode=subscribe&hub.verify_token=maple%20%26+co", Err(HandshakeError::Challenge)),
+        ("hub.mode=unsubscribe&hub.challenge=7&hub.verify_token=maple", Err(HandshakeError::Mode)),
         ("", Err(HandshakeError::Mode)),
     ] {
         let challenge = verify_handshake_query(query, &token);

@@ -17,9 +17,7 @@ pub(crate) fn permits(expression: &str, list: &[&str]) -> bool {
 /// Without outer blanks and brackets.
 fn trimmed(expression: &str) -> &str {
     let expression = expression.trim();
-    let inner = expression
-        .strip_prefix('(')
-        .and_then(|rest| rest.strip_suffix(')'));
+    let inner = expression.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
     match inner {
         Some(inner) if balanced(inner) => trimmed(inner),
         _ => expression,

@@ -41,10 +41,8 @@ fn every_dependency_says_what_it_is_for() {
 
 #[test]
 fn every_dependency_is_used() {
-    let used: BTreeSet<String> = members()
-        .into_iter()
-        .flat_map(|package| declared(package, &ALL))
-        .collect();
+    let used: BTreeSet<String> =
+        members().into_iter().flat_map(|package| declared(package, &ALL)).collect();
     let manifest = manifest();
     let idle: Vec<&str> = dependencies(&manifest)
         .into_iter()
@@ -68,11 +66,7 @@ fn every_room_inherits_what_the_workspace_decides() {
         for line in wanted {
             assert!(text.contains(line), "{}: {line}", package.manifest_path);
         }
-        assert!(
-            package.description.is_some(),
-            "{}: a description",
-            package.name
-        );
+        assert!(package.description.is_some(), "{}: a description", package.name);
     }
 }
 
@@ -81,9 +75,7 @@ fn versions_are_decided_in_one_place() {
     let mut faults = Vec::new();
     for package in members() {
         let text = fs::read_to_string(&package.manifest_path).expect("a manifest");
-        let sections = text
-            .split("\n[")
-            .filter(|section| section.contains("dependencies]"));
+        let sections = text.split("\n[").filter(|section| section.contains("dependencies]"));
         for line in sections.flat_map(|section| section.lines().skip(1)) {
             let decided = line.contains(".workspace = true") || line.contains("workspace = true,");
             if line.contains('=') && !decided {

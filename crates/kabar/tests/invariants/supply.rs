@@ -38,14 +38,7 @@ const BANNED: [&str; 10] = [
 ];
 
 /// What secrets and signatures rest on, in one version each.
-const ONCE: [&str; 6] = [
-    "argon2",
-    "chacha20poly1305",
-    "hmac",
-    "ring",
-    "rustls",
-    "rustls-webpki",
-];
+const ONCE: [&str; 6] = ["argon2", "chacha20poly1305", "hmac", "ring", "rustls", "rustls-webpki"];
 
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
@@ -53,9 +46,7 @@ const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 fn everything_comes_from_the_registry() {
     for package in &metadata().packages {
         let Some(source) = &package.source else {
-            let own = package
-                .manifest_path
-                .starts_with(&metadata().workspace_root);
+            let own = package.manifest_path.starts_with(&metadata().workspace_root);
             assert!(own, "{} lies outside of the workspace", package.name);
             continue;
         };
@@ -81,10 +72,7 @@ fn there_is_one_crypto_stack() {
     for package in &metadata().packages {
         let name = package.name.as_str();
         assert!(!BANNED.contains(&name), "{name} is in the tree");
-        versions
-            .entry(name)
-            .or_default()
-            .push(package.version.to_string());
+        versions.entry(name).or_default().push(package.version.to_string());
     }
     for name in ONCE {
         let found = versions.get(name).map_or(0, Vec::len);

@@ -75,8 +75,5 @@ pub(crate) fn linked(package: &Package) -> BTreeSet<String> {
 pub(crate) const BUILT: [DependencyKind; 2] = [DependencyKind::Normal, DependencyKind::Build];
 
 /// Everything that is declared.
-pub(crate) const ALL: [DependencyKind; 3] = [
-    DependencyKind::Normal,
-    DependencyKind::Build,
-    DependencyKind::Development,
-];
+pub(crate) const ALL: [DependencyKind; 3] =
+    [DependencyKind::Normal, DependencyKind::Build, DependencyKind::Development];

@@ -13,9 +13,7 @@ use kabar_testkit::accounts::grant;
 use crate::town::{CUSTOMER, Town, each_town, each_town_with};
 
 fn strike(town: &Town, effect: FaultEffect) {
-    town.sandbox
-        .add_fault(Fault::next_send(effect))
-        .expect("a fault");
+    town.sandbox.add_fault(Fault::next_send(effect)).expect("a fault");
 }
 
 const fn error(code: u32) -> FaultEffect {
@@ -31,10 +29,7 @@ async fn into_fault(town: &Town, effect: FaultEffect) -> Message {
 }
 
 fn code(message: &Message) -> &str {
-    message
-        .reason
-        .as_ref()
-        .map_or("", |reason| reason.code.as_str())
+    message.reason.as_ref().map_or("", |reason| reason.code.as_str())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,32 +40,12 @@ async fn what_passes_is_tried_again() {
             (error(130_429), Status::Held, "130429", 2),
             (error(131_056), Status::Pending, "131056", 1),
             (error(131_000), Status::Pending, "131000", 1),
-            (
-                FaultEffect::Http {
-                    status: 500,
-                    graph: true,
-                },
-                Status::Pending,
-                "2",
-                1,
-            ),
-            (
-                FaultEffect::Http {
-                    status: 429,
-                    graph: false,
-                },
-                Status::Held,
-                "http_429",
-                2,
-            ),
+            (FaultEffect::Http { status: 500, graph: true }, Status::Pending, "2", 1),
+            (FaultEffect::Http { status: 429, graph: false }, Status::Held, "http_429", 2),
         ];
         for (sent, (effect, status, reason, seconds)) in cases.into_iter().enumerate() {
             let message = into_fault(&town, effect.clone()).await;
-            assert_eq!(
-                (message.status, code(&message)),
-                (status, reason),
-                "{effect:?}"
-            );
+            assert_eq!((message.status, code(&message)), (status, reason), "{effect:?}");
             assert_eq!(message.held_until.is_some(), status == Status::Held);
             assert_eq!(town.arrived(CUSTOMER).len(), sent);
             town.wait(seconds);
@@ -88,11 +63,8 @@ async fn what_passes_is_tried_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn waits_grow_and_tries_end() {
     each_town(|town| async move {
-        town.settings(|settings| settings.expire_seconds = 7 * 24 * 3600)
-            .await;
-        town.sandbox
-            .add_fault(Fault::next_send(error(131_056)).times(0))
-            .unwrap();
+        town.settings(|settings| settings.expire_seconds = 7 * 24 * 3600).await;
+        town.sandbox.add_fault(Fault::next_send(error(131_056)).times(0)).unwrap();
         let message = town.text("halo").await;
         let mut waits = Vec::new();
         loop {
@@ -126,11 +98,7 @@ async fn what_is_refused_fails_at_once() {
         ];
         for (effect, reason) in cases {
             let message = into_fault(&town, effect.clone()).await;
-            assert_eq!(
-                (message.status, code(&message)),
-                (Status::Failed, reason),
-                "{effect:?}"
-            );
+            assert_eq!((message.status, code(&message)), (Status::Failed, reason), "{effect:?}");
             assert!(message.failed_at.is_some() && !message.queued);
         }
         // The chat goes on.
@@ -141,10 +109,7 @@ async fn what_is_refused_fails_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_closed_window_that_is_told_at_once() {
-    let settings = Settings {
-        window: WindowMode::Sync,
-        ..Settings::default()
-    };
+    let settings = Settings { window: WindowMode::Sync, ..Settings::default() };
     each_town_with(settings, |town| async move {
         let message = town.message("6281999999999", Content::text("halo"));
         let message = town.queue_one(message).await;
@@ -162,10 +127,7 @@ async fn a_token_that_expired_holds_its_device_until_it_is_mended() {
         let messages = [town.text("one").await, town.text("two").await];
         town.settle().await;
         let devices = town.platform.devices();
-        let down = devices
-            .get(&grant(town.account), town.device)
-            .await
-            .unwrap();
+        let down = devices.get(&grant(town.account), town.device).await.unwrap();
         assert_eq!(down.state, DeviceState::Disconnected);
         assert!(down.state_reason.unwrap().contains("190"));
         let held = town.get(messages[0].id).await;
@@ -179,14 +141,8 @@ async fn a_token_that_expired_holds_its_device_until_it_is_mended() {
         assert_eq!(town.get(messages[0].id).await.attempts, 0);
 
         let token = town.sandbox.add_token(DEFAULT_WABA_ID, None).unwrap();
-        let patch = DevicePatch {
-            credential: Some(Secret::from(token)),
-            ..DevicePatch::default()
-        };
-        let mended = devices
-            .update(&grant(town.account), town.device, patch)
-            .await
-            .unwrap();
+        let patch = DevicePatch { credential: Some(Secret::from(token)), ..DevicePatch::default() };
+        let mended = devices.update(&grant(town.account), town.device, patch).await.unwrap();
         assert_eq!(mended.state, DeviceState::Connected);
         town.wait(61);
         town.settle().await;
@@ -201,15 +157,9 @@ async fn a_token_that_expired_holds_its_device_until_it_is_mended() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_never_comes_is_settled_by_the_status() {
     // Customers take longer than the sender's patience: the outcome is stored first.
-    let settings = Settings {
-        read_delay_ms: DelayRange::NONE,
-        ..Settings::default()
-    };
+    let settings = Settings { read_delay_ms: DelayRange::NONE, ..Settings::default() };
     each_town_with(settings, |town| async move {
-        let hang = FaultEffect::Hang {
-            accept: true,
-            for_ms: None,
-        };
+        let hang = FaultEffect::Hang { accept: true, for_ms: None };
         let cases = [
             hang,
             FaultEffect::Close { accept: true },
@@ -231,14 +181,8 @@ async fn an_answer_that_never_comes_is_settled_by_the_status() {
 
 fn lost_answers() -> [FaultEffect; 3] {
     [
-        FaultEffect::Http {
-            status: 500,
-            graph: false,
-        },
-        FaultEffect::Hang {
-            accept: false,
-            for_ms: None,
-        },
+        FaultEffect::Http { status: 500, graph: false },
+        FaultEffect::Hang { accept: false, for_ms: None },
         FaultEffect::Close { accept: false },
     ]
 }
@@ -314,19 +258,13 @@ async fn an_uncertain_message_is_settled_by_hand() {
             assert_eq!(town.get(next.id).await.status, Status::Read);
             assert_eq!(town.arrived(CUSTOMER).len(), before + 1 + more);
             let again = messages.settle(&write, message.id, settlement).await;
-            assert!(
-                matches!(again, Err(MessageError::TooLate { .. })),
-                "{again:?}"
-            );
+            assert!(matches!(again, Err(MessageError::TooLate { .. })), "{again:?}");
         }
         // Long after the message would have expired, it is sent because somebody said so.
         let message = into_fault(&town, FaultEffect::Close { accept: false }).await;
         town.wait(3 * 24 * 3600);
         town.settle().await;
-        messages
-            .settle(&grant(town.account), message.id, Settlement::Resend)
-            .await
-            .unwrap();
+        messages.settle(&grant(town.account), message.id, Settlement::Resend).await.unwrap();
         town.settle().await;
         assert_eq!(town.get(message.id).await.status, Status::Read);
     })
@@ -360,11 +298,7 @@ async fn statuses_may_come_twice_in_any_order_or_late() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_that_was_away_gets_everything_later() {
     each_town(|town| async move {
-        town.hook
-            .refusals
-            .lock()
-            .unwrap()
-            .extend([503, 500, 503, 404]);
+        town.hook.refusals.lock().unwrap().extend([503, 500, 503, 404]);
         assert_eq!(town.sent("halo").await.status, Status::Read);
     })
     .await;

@@ -45,46 +45,20 @@ async fn every_type_is_stored_under_its_sender() {
         town.sent("pilih").await;
         let ours = town.arrived(CUSTOMER)[0].wamid.clone();
         let cases = [
-            (
-                In::Text {
-                    body: "halo".to_owned(),
-                },
-                "text",
-            ),
+            (In::Text { body: "halo".to_owned() }, "text"),
             (media(MediaKind::Image, "image/jpeg"), "image"),
             (media(MediaKind::Video, "video/mp4"), "video"),
             (media(MediaKind::Audio, "audio/ogg"), "audio"),
             (media(MediaKind::Document, "application/pdf"), "document"),
             (media(MediaKind::Sticker, "image/webp"), "sticker"),
+            (In::ButtonReply { id: "y".to_owned(), title: "Ya".to_owned() }, "choice"),
             (
-                In::ButtonReply {
-                    id: "y".to_owned(),
-                    title: "Ya".to_owned(),
-                },
+                In::ListReply { id: "r".to_owned(), title: "Soto".to_owned(), description: None },
                 "choice",
             ),
+            (In::TemplateButton { payload: "p".to_owned(), text: "Ok".to_owned() }, "choice"),
             (
-                In::ListReply {
-                    id: "r".to_owned(),
-                    title: "Soto".to_owned(),
-                    description: None,
-                },
-                "choice",
-            ),
-            (
-                In::TemplateButton {
-                    payload: "p".to_owned(),
-                    text: "Ok".to_owned(),
-                },
-                "choice",
-            ),
-            (
-                In::Location {
-                    latitude: -6.2,
-                    longitude: 106.8,
-                    name: None,
-                    address: None,
-                },
+                In::Location { latitude: -6.2, longitude: 106.8, name: None, address: None },
                 "location",
             ),
             (
@@ -93,44 +67,25 @@ async fn every_type_is_stored_under_its_sender() {
                 },
                 "contacts",
             ),
-            (
-                In::Reaction {
-                    message_id: ours.clone(),
-                    emoji: Some("👍".to_owned()),
-                },
-                "reaction",
-            ),
+            (In::Reaction { message_id: ours.clone(), emoji: Some("👍".to_owned()) }, "reaction"),
         ];
         for (content, kind) in cases {
-            let inbound = Inbound {
-                name: Some("Siti".to_owned()),
-                ..Inbound::new(CUSTOMER, content)
-            };
+            let inbound =
+                Inbound { name: Some("Siti".to_owned()), ..Inbound::new(CUSTOMER, content) };
             let wamid = town.hears(inbound).await;
             let stored = town.received().await.pop().expect("it is stored");
             assert_eq!(stored.wire_id, Some(wamid));
-            assert_eq!(
-                (stored.body.kind(), stored.status),
-                (kind, Status::Delivered)
-            );
-            let Body::In(content) = &stored.body else {
-                panic!("{kind} is not incoming")
-            };
+            assert_eq!((stored.body.kind(), stored.status), (kind, Status::Delivered));
+            let Body::In(content) = &stored.body else { panic!("{kind} is not incoming") };
             // Files are fetched at once.
             assert_eq!(content.file().is_some(), stored.media.is_some(), "{kind}");
             if let Some(media) = stored.media {
                 let files = town.platform.media();
                 let (record, bytes) = files.open(&grant(town.account), media).await.unwrap();
-                assert_eq!(
-                    (record.device, &bytes[..]),
-                    (Some(town.device), &b"bytes"[..])
-                );
+                assert_eq!((record.device, &bytes[..]), (Some(town.device), &b"bytes"[..]));
             }
             if kind == "reaction" {
-                assert_eq!(
-                    town.get(stored.target_id.unwrap()).await.wire_id,
-                    Some(ours.clone())
-                );
+                assert_eq!(town.get(stored.target_id.unwrap()).await.wire_id, Some(ours.clone()));
             }
             let sender = contact(&town, &stored).await;
             assert_eq!(sender.identity(IdentityKind::Phone), Some("+6281234567890"));
@@ -144,18 +99,10 @@ async fn every_type_is_stored_under_its_sender() {
         // Everything but the reaction wants to be read.
         assert_eq!(chat.unread, 11);
         assert!(chat.window_expires_at.is_some());
-        let read = conversations
-            .mark_read(&grant(town.account), chat.id, true)
-            .await
-            .unwrap();
+        let read = conversations.mark_read(&grant(town.account), chat.id, true).await.unwrap();
         assert_eq!(read.unread, 0);
         assert_eq!(town.sandbox.read_marks().len(), 1);
-        assert!(
-            town.received()
-                .await
-                .iter()
-                .all(|message| message.status == Status::Read)
-        );
+        assert!(town.received().await.iter().all(|message| message.status == Status::Read));
     })
     .await;
 }
@@ -188,10 +135,7 @@ async fn a_customer_without_a_number_is_one_contact_and_gets_answers() {
             .sandbox
             .put_customer(
                 CUSTOMER,
-                CustomerPatch {
-                    hides_phone: Some(true),
-                    ..CustomerPatch::default()
-                },
+                CustomerPatch { hides_phone: Some(true), ..CustomerPatch::default() },
             )
             .unwrap();
         for body in ["satu", "dua"] {
@@ -202,10 +146,7 @@ async fn a_customer_without_a_number_is_one_contact_and_gets_answers() {
         assert_eq!(received[0].contact, received[1].contact);
         let sender = contact(&town, &received[0]).await;
         assert_eq!(sender.identity(IdentityKind::Phone), None);
-        assert_eq!(
-            sender.identity(IdentityKind::Bsuid),
-            Some(customer.user_id.as_str())
-        );
+        assert_eq!(sender.identity(IdentityKind::Bsuid), Some(customer.user_id.as_str()));
         let to = kabar::messaging::To::Contact(sender.id);
         let answer = kabar::messaging::NewMessage::new(
             town.device,
@@ -226,10 +167,7 @@ async fn a_customer_without_a_number_is_one_contact_and_gets_answers() {
         let again = town.queue_one(again).await;
         assert_eq!(again.contact, sender.id);
         // It shows its number: the same contact, known better.
-        let patch = CustomerPatch {
-            hides_phone: Some(false),
-            ..CustomerPatch::default()
-        };
+        let patch = CustomerPatch { hides_phone: Some(false), ..CustomerPatch::default() };
         town.sandbox.put_customer(CUSTOMER, patch).unwrap();
         town.hears(Inbound::text(CUSTOMER, "tiga")).await;
         let stored = town.received().await.pop().unwrap();
@@ -260,17 +198,10 @@ async fn webhooks_may_come_twice_in_any_order_or_late() {
             town.settle().await;
             town.sandbox.clear_faults();
         }
-        let inbound = Inbound {
-            copies: 3,
-            ..Inbound::text(CUSTOMER, "empat")
-        };
+        let inbound = Inbound { copies: 3, ..Inbound::text(CUSTOMER, "empat") };
         said.push(town.hears(inbound).await);
-        let mut stored: Vec<String> = town
-            .received()
-            .await
-            .into_iter()
-            .filter_map(|message| message.wire_id)
-            .collect();
+        let mut stored: Vec<String> =
+            town.received().await.into_iter().filter_map(|message| message.wire_id).collect();
         stored.sort();
         said.sort();
         assert_eq!(stored, said);
@@ -311,12 +242,7 @@ async fn a_thousand_messages_in_one_post_are_stored_once() {
         let now = town.platform.clock().now();
         let one = |n: u32| {
             // Ten messages from each of a hundred people.
-            text(
-                &format!("6281{:08}", n % 100),
-                &format!("wamid.{n}"),
-                "halo",
-                now,
-            )
+            text(&format!("6281{:08}", n % 100), &format!("wamid.{n}"), "halo", now)
         };
         let messages: Vec<Value> = (0..1_000).map(one).collect();
         let body = envelope(json!({"messages": messages, "contacts": []})).to_string();

@@ -37,10 +37,7 @@ async fn emptied(town: &Town) {
     panic!("{} messages never leave: {:?}", left.len(), left.first());
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what runs in the background is waited for"
-)]
+#[expect(clippy::disallowed_methods, reason = "what runs in the background is waited for")]
 async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
 }
@@ -49,13 +46,8 @@ async fn pause(time: Duration) {
 async fn two_nodes_send_each_message_once_and_in_order() {
     each_town_with(batched(), |town| async move {
         let people = people(&town, 150);
-        let slow = Fault::next_send(FaultEffect::Error {
-            code: 131_000,
-            status: None,
-        });
-        town.sandbox
-            .add_fault(slow.times(0).probability(0.02))
-            .unwrap();
+        let slow = Fault::next_send(FaultEffect::Error { code: 131_000, status: None });
+        town.sandbox.add_fault(slow.times(0).probability(0.02)).unwrap();
         let nodes = if town.database.is_postgres() {
             vec![town.platform.clone(), town.second_node().await]
         } else {
@@ -86,12 +78,7 @@ async fn two_nodes_send_each_message_once_and_in_order() {
             running.stop().await;
         }
         let tally = town.sandbox.tally(TallyBy::Reference);
-        assert_eq!(
-            (tally.total, tally.distinct),
-            (1_000, 1_000),
-            "{:?}",
-            tally.repeated
-        );
+        assert_eq!((tally.total, tally.distinct), (1_000, 1_000), "{:?}", tally.repeated);
         for to in &people {
             let texts = town.texts(to);
             let numbers: Vec<u32> = texts.iter().map(|text| text.parse().unwrap()).collect();
@@ -149,18 +136,13 @@ async fn the_same_batch_from_eight_tasks_is_stored_once() {
         assert_eq!(received.len(), 200);
         let mut chats: BTreeMap<_, usize> = BTreeMap::new();
         for message in &received {
-            *chats
-                .entry((message.contact, message.conversation))
-                .or_default() += 1;
+            *chats.entry((message.contact, message.conversation)).or_default() += 1;
         }
         assert_eq!(chats.len(), 40);
         assert!(chats.values().all(|count| *count == 5));
         let page = kabar::core::PageRequest::new(Some(200), None);
         let all = town.platform.contacts();
-        let all = all
-            .list(&grant(town.account), &Default::default(), page)
-            .await
-            .unwrap();
+        let all = all.list(&grant(town.account), &Default::default(), page).await.unwrap();
         assert_eq!(all.items.len(), 40);
     })
     .await;
@@ -189,18 +171,10 @@ async fn load(platform: Platform, town: Town, task: u32, people: Vec<String>) ->
             })
             .collect();
         sent += messages.len();
-        let queued = platform
-            .messages()
-            .send_many(&grant(town.account), messages, None)
-            .await;
+        let queued = platform.messages().send_many(&grant(town.account), messages, None).await;
         queued.unwrap_or_else(|error| panic!("task {task}: {error:?}"));
         let inbound = people.iter().take(20).enumerate().map(|(n, from)| {
-            text(
-                from,
-                &format!("wamid.in.{task}.{round}.{n}"),
-                "halo",
-                platform.clock().now(),
-            )
+            text(from, &format!("wamid.in.{task}.{round}.{n}"), "halo", platform.clock().now())
         });
         let names = people
             .iter()
@@ -257,10 +231,8 @@ async fn under_load_nothing_is_lost_doubled_or_stuck() {
         }
         let page = kabar::core::PageRequest::new(Some(200), None);
         let contacts = town.platform.contacts();
-        let contacts = contacts
-            .list(&grant(town.account), &Default::default(), page)
-            .await
-            .unwrap();
+        let contacts =
+            contacts.list(&grant(town.account), &Default::default(), page).await.unwrap();
         assert_eq!(contacts.items.len(), 60);
     })
     .await;
@@ -279,10 +251,7 @@ async fn what_a_node_had_in_hand_is_taken_over() {
         let until = now + chrono::TimeDelta::seconds(8);
         let work = town.road().await;
         let mut outbox = work.outbox(SCOPE);
-        let lanes = outbox
-            .claim(town.device, dead, now, until, 10)
-            .await
-            .unwrap();
+        let lanes = outbox.claim(town.device, dead, now, until, 10).await.unwrap();
         assert_eq!(lanes.len(), 2);
         let mut heads = outbox.lock(&[claimed.id, sending.id]).await.unwrap();
         for head in &mut heads {

@@ -34,10 +34,7 @@ async fn a_repeated_call_is_the_same_call() {
         assert_eq!(again.messages[0].status, Status::Read);
         let other = once("messages.send", "k1", 2);
         let refused = messages.send_many(&write, call.clone(), Some(&other)).await;
-        assert!(
-            matches!(refused, Err(MessageError::Once(OnceError::OtherBody))),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(MessageError::Once(OnceError::OtherBody))), "{refused:?}");
         // Eight at the same time.
         let key = once("messages.send", "k2", 1);
         let mut calls = tokio::task::JoinSet::new();
@@ -86,9 +83,7 @@ async fn a_thousand_messages_in_one_call_arrive_once_each() {
         }
         let too_many = vec![town.message(CUSTOMER, Content::text("x")); 1_001];
         let messages = town.platform.messages();
-        let refused = messages
-            .send_many(&grant(town.account), too_many, None)
-            .await;
+        let refused = messages.send_many(&grant(town.account), too_many, None).await;
         assert!(matches!(refused, Err(MessageError::BadCall { .. })));
     })
     .await;
@@ -99,10 +94,8 @@ async fn what_waits_can_be_cancelled_and_what_is_late_expires() {
     each_town(|town| async move {
         let now = town.clock.now();
         let at = |seconds| now + TimeDelta::seconds(seconds);
-        let later = NewMessage {
-            due_at: Some(at(100)),
-            ..town.message(CUSTOMER, Content::text("later"))
-        };
+        let later =
+            NewMessage { due_at: Some(at(100)), ..town.message(CUSTOMER, Content::text("later")) };
         let short = NewMessage {
             due_at: Some(at(50)),
             expires_at: Some(at(60)),
@@ -133,9 +126,7 @@ async fn what_waits_can_be_cancelled_and_what_is_late_expires() {
         assert_eq!((town.waiting().await, town.lanes().await), (0, 0));
         let late = messages.cancel(&write, queued[0].id).await;
         assert!(matches!(late, Err(MessageError::TooLate { .. })));
-        let late = messages
-            .settle(&write, queued[0].id, Settlement::Sent)
-            .await;
+        let late = messages.settle(&write, queued[0].id, Settlement::Sent).await;
         assert!(matches!(late, Err(MessageError::TooLate { .. })));
 
         let stranger = kabar_testkit::accounts::new_account("Other");

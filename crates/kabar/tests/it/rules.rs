@@ -24,10 +24,7 @@ async fn rule(town: &Town, keyword: &str, answer: &str, change: impl FnOnce(&mut
             folding: Folding::default(),
             words: Words::default(),
         },
-        response: Response::Message {
-            content: Content::text(answer),
-            quote: false,
-        },
+        response: Response::Message { content: Content::text(answer), quote: false },
         limitation: None,
     };
     change(&mut new);
@@ -43,26 +40,15 @@ async fn says(town: &Town, body: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_best_rule_answers_with_what_it_captured() {
     each_town(|town| async move {
-        rule(
-            &town,
-            "order <item> <qty>",
-            "{qty} x {item} for {sender}, {name}",
-            |_| (),
-        )
-        .await;
+        rule(&town, "order <item> <qty>", "{qty} x {item} for {sender}, {name}", |_| ()).await;
         rule(&town, "order", "what?", |_| ()).await;
         rule(&town, "harga", "murah", |new| {
-            new.response = Response::Message {
-                content: Content::text("murah"),
-                quote: true,
-            };
+            new.response = Response::Message { content: Content::text("murah"), quote: true };
         })
         .await;
         rule(&town, "mati", "no", |new| new.active = false).await;
-        let order = Inbound {
-            name: Some("Siti".to_owned()),
-            ..Inbound::text(CUSTOMER, "Order soto 2")
-        };
+        let order =
+            Inbound { name: Some("Siti".to_owned()), ..Inbound::text(CUSTOMER, "Order soto 2") };
         town.hears(order).await;
         says(&town, "ORDER").await;
         let asked = town.hears(Inbound::text(CUSTOMER, "harga?")).await;
@@ -70,19 +56,12 @@ async fn the_best_rule_answers_with_what_it_captured() {
         says(&town, "hm").await;
         assert_eq!(
             town.texts(CUSTOMER),
-            [
-                format!("2 x soto for +{CUSTOMER}, Siti"),
-                "what?".to_owned(),
-                "murah".to_owned()
-            ]
+            [format!("2 x soto for +{CUSTOMER}, Siti"), "what?".to_owned(), "murah".to_owned()]
         );
         let quoting = town.arrived(CUSTOMER).pop().unwrap();
         assert_eq!(quoting.body["context"]["message_id"], json!(asked));
         for answer in town
-            .all(MessageFilter {
-                direction: Some(Direction::Out),
-                ..MessageFilter::default()
-            })
+            .all(MessageFilter { direction: Some(Direction::Out), ..MessageFilter::default() })
             .await
         {
             assert_eq!((answer.status, answer.origin), (Status::Read, Origin::Rule));
@@ -144,10 +123,7 @@ async fn what_no_rule_matches_gets_the_default_reply_now_and_then() {
 async fn a_contact_gets_only_so_many_answers() {
     each_town(|town| async move {
         rule(&town, "satu", "1", |new| {
-            new.limitation = Some(Limitation {
-                times: 1,
-                seconds: 60,
-            });
+            new.limitation = Some(Limitation { times: 1, seconds: 60 });
         })
         .await;
         rule(&town, "satu dua", "2", |new| new.priority = -1).await;
@@ -164,8 +140,7 @@ async fn a_contact_gets_only_so_many_answers() {
         says(&town, "satu").await;
         assert_eq!(town.texts(CUSTOMER), ["1", "2", "1"]);
 
-        town.settings(|settings| settings.answers_per_contact_hour = 4)
-            .await;
+        town.settings(|settings| settings.answers_per_contact_hour = 4).await;
         says(&town, "satu dua").await;
         town.wait(61);
         says(&town, "satu").await;
@@ -197,8 +172,7 @@ async fn nobody_answers_machines_echoes_and_reactions() {
                 },
             )
             .unwrap();
-        town.register(&number.id, DEFAULT_WABA_ID, DEFAULT_TOKEN)
-            .await;
+        town.register(&number.id, DEFAULT_WABA_ID, DEFAULT_TOKEN).await;
         let machine = text("15550783999", "wamid.machine", "halo", now);
         let body = envelope(json!({"messages": [machine]})).to_string();
         assert_eq!(accept(&town, body.as_bytes()).await.messages, 1);
@@ -213,9 +187,7 @@ async fn nobody_answers_machines_echoes_and_reactions() {
             emoji: Some("👍".to_owned()),
         };
         town.hears(Inbound::new(CUSTOMER, reaction)).await;
-        let odd = InboundContent::Raw {
-            message: json!({"type": "hologram", "hologram": {}}),
-        };
+        let odd = InboundContent::Raw { message: json!({"type": "hologram", "hologram": {}}) };
         town.hears(Inbound::new(CUSTOMER, odd)).await;
         assert!(town.sandbox.messages(&Default::default()).is_empty());
         says(&town, "halo").await;

@@ -24,10 +24,7 @@ async fn a_text_goes_out_once_and_is_read() {
         let arrived = town.arrived(CUSTOMER);
         assert_eq!(arrived.len(), 1);
         assert_eq!(message.wire_id.as_deref(), Some(arrived[0].wamid.as_str()));
-        assert_eq!(
-            arrived[0].body["biz_opaque_callback_data"],
-            json!(message.id)
-        );
+        assert_eq!(arrived[0].body["biz_opaque_callback_data"], json!(message.id));
         assert_eq!(message.network_id.as_deref(), Some(CUSTOMER));
         let times = [message.sent_at, message.delivered_at, message.read_at];
         assert!(times.iter().all(Option::is_some), "{times:?}");
@@ -48,30 +45,14 @@ async fn picture(town: &Town) -> MediaRef {
 }
 
 fn contents(picture: &MediaRef) -> Vec<(Content, &'static str, &'static str, Value)> {
-    let media = Media {
-        caption: Some("lihat".to_owned()),
-        ..Media::new(picture.clone())
-    };
-    let link = Media::new(MediaRef::Link(
-        "https://files.example/a.pdf".parse().unwrap(),
-    ));
-    let reply = |id: &str, title: &str| Button::Reply {
-        id: id.to_owned(),
-        title: title.to_owned(),
-    };
-    let row = ListRow {
-        id: "r1".to_owned(),
-        title: "Soto".to_owned(),
-        description: None,
-    };
+    let media = Media { caption: Some("lihat".to_owned()), ..Media::new(picture.clone()) };
+    let link = Media::new(MediaRef::Link("https://files.example/a.pdf".parse().unwrap()));
+    let reply =
+        |id: &str, title: &str| Button::Reply { id: id.to_owned(), title: title.to_owned() };
+    let row = ListRow { id: "r1".to_owned(), title: "Soto".to_owned(), description: None };
     vec![
         (Content::text("halo"), "text", "/text/body", json!("halo")),
-        (
-            Content::Image(media),
-            "image",
-            "/image/caption",
-            json!("lihat"),
-        ),
+        (Content::Image(media), "image", "/image/caption", json!("lihat")),
         (
             Content::Document(link),
             "document",
@@ -119,10 +100,7 @@ fn contents(picture: &MediaRef) -> Vec<(Content, &'static str, &'static str, Val
                 body: "Pilih".to_owned(),
                 footer: None,
                 button: "Menu".to_owned(),
-                sections: vec![ListSection {
-                    title: None,
-                    rows: vec![row],
-                }],
+                sections: vec![ListSection { title: None, rows: vec![row] }],
             }),
             "interactive",
             "/interactive/action/sections/0/rows/0/title",
@@ -159,8 +137,7 @@ async fn every_content_arrives_as_it_was_meant() {
         let picture = picture(&town).await;
         let contents = contents(&picture);
         for (content, ..) in &contents {
-            town.queue_one(town.message(CUSTOMER, content.clone()))
-                .await;
+            town.queue_one(town.message(CUSTOMER, content.clone())).await;
         }
         town.settle().await;
         let arrived = town.arrived(CUSTOMER);
@@ -187,16 +164,14 @@ async fn a_file_is_uploaded_once_and_again_after_thirty_days() {
             arrived.iter().map(|message| id(&message.body)).collect()
         };
         for _ in 0..3 {
-            town.queue_one(town.message(CUSTOMER, picture.clone()))
-                .await;
+            town.queue_one(town.message(CUSTOMER, picture.clone())).await;
         }
         town.settle().await;
         let first = ids(&town);
         assert_eq!(first.len(), 3);
         assert!(first.iter().all(|id| *id == first[0]), "{first:?}");
         town.wait(31 * 24 * 3600);
-        town.queue_one(town.message(CUSTOMER, picture.clone()))
-            .await;
+        town.queue_one(town.message(CUSTOMER, picture.clone())).await;
         town.settle().await;
         let again = ids(&town);
         assert_eq!(again.len(), 4);
@@ -204,13 +179,7 @@ async fn a_file_is_uploaded_once_and_again_after_thirty_days() {
 
         // An upload that fails is tried again; nothing was sent meanwhile.
         let other = Content::Image(Media::new(self::picture(&town).await));
-        let fault = Fault::on(
-            FaultPoint::Media,
-            FaultEffect::Http {
-                status: 500,
-                graph: false,
-            },
-        );
+        let fault = Fault::on(FaultPoint::Media, FaultEffect::Http { status: 500, graph: false });
         town.sandbox.add_fault(fault).unwrap();
         let message = town.queue_one(town.message(CUSTOMER, other)).await;
         town.settle().await;
@@ -227,9 +196,7 @@ async fn a_file_is_uploaded_once_and_again_after_thirty_days() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replies_and_reactions_name_their_target() {
     each_town(|town| async move {
-        let wamid = town
-            .hears(kabar_sandbox::Inbound::text(CUSTOMER, "halo"))
-            .await;
+        let wamid = town.hears(kabar_sandbox::Inbound::text(CUSTOMER, "halo")).await;
         let incoming = town.received().await.remove(0);
         let answer = NewMessage {
             reply_to: Some(incoming.id),
@@ -263,31 +230,10 @@ async fn what_cannot_be_sent_is_refused_and_nothing_is_taken() {
         let cases: Vec<(&str, NewMessage)> = vec![
             ("body", town.message(CUSTOMER, Content::text(""))),
             ("body", town.message(CUSTOMER, Content::text("a\0b"))),
-            (
-                "reply_to",
-                town.message(CUSTOMER, Content::Reaction { emoji }),
-            ),
-            (
-                "reference",
-                NewMessage {
-                    reference: Some(String::new()),
-                    ..good()
-                },
-            ),
-            (
-                "reference",
-                NewMessage {
-                    reference: Some("a\0b".to_owned()),
-                    ..good()
-                },
-            ),
-            (
-                "expires_at",
-                NewMessage {
-                    expires_at: Some(now),
-                    ..good()
-                },
-            ),
+            ("reply_to", town.message(CUSTOMER, Content::Reaction { emoji })),
+            ("reference", NewMessage { reference: Some(String::new()), ..good() }),
+            ("reference", NewMessage { reference: Some("a\0b".to_owned()), ..good() }),
+            ("expires_at", NewMessage { expires_at: Some(now), ..good() }),
             (
                 "body",
                 NewMessage {
@@ -312,9 +258,8 @@ async fn what_cannot_be_sent_is_refused_and_nothing_is_taken() {
         ];
         for (field, case) in cases {
             let messages = town.platform.messages();
-            let refused = messages
-                .send_many(&grant(town.account), vec![good(), case.clone()], None)
-                .await;
+            let refused =
+                messages.send_many(&grant(town.account), vec![good(), case.clone()], None).await;
             let Err(MessageError::Invalid(problems)) = &refused else {
                 panic!("{field}: {refused:?}");
             };

@@ -21,10 +21,7 @@ async fn post(town: &Town, statuses: Vec<Value>) -> kabar::channel::IntakeReport
 async fn a_status_waits_for_its_message() {
     each_town(|town| async move {
         let at = town.platform.clock().now().timestamp();
-        let statuses = vec![
-            status("wamid.echo", "read", at),
-            status("wamid.echo", "sent", at),
-        ];
+        let statuses = vec![status("wamid.echo", "read", at), status("wamid.echo", "sent", at)];
         let report = post(&town, statuses).await;
         assert_eq!((report.statuses, report.parked), (0, 2));
         town.platform.drain().await.unwrap();

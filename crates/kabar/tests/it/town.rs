@@ -65,9 +65,7 @@ async fn receive(
         return Err(StatusCode::from_u16(status).unwrap());
     }
     let secret = Secret::from(DEFAULT_APP_SECRET);
-    let header = headers
-        .get(webhook::SIGNATURE_HEADER)
-        .and_then(|value| value.to_str().ok());
+    let header = headers.get(webhook::SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
     webhook::verify_signature(&secret, header, &body).map_err(|_| StatusCode::UNAUTHORIZED)?;
     let now = hook.platform.clock().now();
     let batch = webhook::decode(kabar::devices::installation_app(), &body, now);
@@ -91,19 +89,14 @@ async fn handshake(request: axum::extract::RawQuery) -> Result<String, StatusCod
 async fn serve(hook: Arc<Hook>) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = axum::Router::new()
-        .route("/hook", get(handshake).post(receive))
-        .with_state(hook);
+    let router = axum::Router::new().route("/hook", get(handshake).post(receive)).with_state(hook);
     tokio::spawn(async move { axum::serve(listener, router).await });
     format!("http://{address}/hook")
 }
 
 /// Many updates share a webhook, as they do at Meta when there are many.
 pub(crate) fn batched() -> Settings {
-    Settings {
-        batch: 50,
-        ..Settings::default()
-    }
+    Settings { batch: 50, ..Settings::default() }
 }
 
 /// Runs a test in a town on each database.
@@ -144,12 +137,8 @@ async fn platform(
         timeout: TIMEOUT,
         ..GraphConfig::default()
     };
-    let built = Platform::builder()
-        .open_database(database)
-        .files(folder)
-        .graph(graph)
-        .clock(clock)
-        .build();
+    let built =
+        Platform::builder().open_database(database).files(folder).graph(graph).clock(clock).build();
     built.await.expect("the platform is built")
 }
 
@@ -179,24 +168,13 @@ impl Town {
             read_delay_ms: DelayRange::NONE,
             ..settings
         };
-        let config = SandboxConfig {
-            seed: Some(7),
-            settings,
-            ..SandboxConfig::default()
-        };
+        let config = SandboxConfig { seed: Some(7), settings, ..SandboxConfig::default() };
         let sandbox = Sandbox::start(config).await.expect("the sandbox starts");
         let now = i64::try_from(sandbox.now_ms()).unwrap();
-        let clock = Arc::new(TestClock::at(
-            Timestamp::from_timestamp_millis(now).unwrap(),
-        ));
+        let clock = Arc::new(TestClock::at(Timestamp::from_timestamp_millis(now).unwrap()));
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        let platform = platform(
-            database.database.clone(),
-            &sandbox,
-            clock.clone(),
-            folder.path(),
-        )
-        .await;
+        let platform =
+            platform(database.database.clone(), &sandbox, clock.clone(), folder.path()).await;
         let hook = Arc::new(Hook {
             platform: platform.clone(),
             refusals: Mutex::default(),
@@ -214,16 +192,7 @@ impl Town {
             .id;
         let number = [DEFAULT_PHONE_NUMBER_ID, DEFAULT_WABA_ID, DEFAULT_TOKEN];
         let device = register(&platform, account, number).await;
-        let town = Self {
-            platform,
-            sandbox,
-            clock,
-            hook,
-            account,
-            device,
-            database,
-            folder,
-        };
+        let town = Self { platform, sandbox, clock, hook, account, device, database, folder };
         town.open_window(CUSTOMER);
         town
     }
@@ -236,23 +205,14 @@ impl Town {
     /// A second platform on the same database, as another node has it.
     pub(crate) async fn second_node(&self) -> Platform {
         let database = self.database.reopened().await;
-        platform(
-            database,
-            &self.sandbox,
-            self.clock.clone(),
-            self.folder.path(),
-        )
-        .await
+        platform(database, &self.sandbox, self.clock.clone(), self.folder.path()).await
     }
 
     /// Changes the device's settings.
     pub(crate) async fn settings(&self, change: impl FnOnce(&mut DeviceSettings)) {
         let mut settings = DeviceSettings::default();
         change(&mut settings);
-        let patch = DevicePatch {
-            settings: Some(settings),
-            ..DevicePatch::default()
-        };
+        let patch = DevicePatch { settings: Some(settings), ..DevicePatch::default() };
         let devices = self.platform.devices();
         devices
             .update(&grant(self.account), self.device, patch)
@@ -262,10 +222,7 @@ impl Town {
 
     /// Lets the customer be written to freely for a day.
     pub(crate) fn open_window(&self, customer: &str) {
-        let patch = CustomerPatch {
-            window_open: Some(true),
-            ..CustomerPatch::default()
-        };
+        let patch = CustomerPatch { window_open: Some(true), ..CustomerPatch::default() };
         self.sandbox.put_customer(customer, patch).unwrap();
     }
 
@@ -276,11 +233,7 @@ impl Town {
 
     /// Takes messages into the outbox.
     pub(crate) async fn queue(&self, messages: Vec<NewMessage>) -> Vec<Message> {
-        let queued = self
-            .platform
-            .messages()
-            .send_many(&grant(self.account), messages, None)
-            .await;
+        let queued = self.platform.messages().send_many(&grant(self.account), messages, None).await;
         queued.expect("the messages are taken").messages
     }
 
@@ -291,8 +244,7 @@ impl Town {
 
     /// Takes a text to the customer into the outbox.
     pub(crate) async fn text(&self, body: &str) -> Message {
-        self.queue_one(self.message(CUSTOMER, Content::text(body)))
-            .await
+        self.queue_one(self.message(CUSTOMER, Content::text(body))).await
     }
 
     /// Sends a text to the customer and waits until everything has come back.
@@ -314,10 +266,7 @@ impl Town {
         let mut page = PageRequest::new(Some(PageRequest::MOST), None);
         loop {
             let messages = self.platform.messages();
-            let found = messages
-                .list(&grant(self.account), &filter, page)
-                .await
-                .unwrap();
+            let found = messages.list(&grant(self.account), &filter, page).await.unwrap();
             all.extend(found.items);
             let Some(next) = found.next else { break };
             page.after = Some(next);
@@ -328,11 +277,7 @@ impl Town {
 
     /// Everything that came in, oldest first.
     pub(crate) async fn received(&self) -> Vec<Message> {
-        self.all(MessageFilter {
-            direction: Some(Direction::In),
-            ..MessageFilter::default()
-        })
-        .await
+        self.all(MessageFilter { direction: Some(Direction::In), ..MessageFilter::default() }).await
     }
 
     /// A customer writes, and everything that follows from it happens.

@@ -30,25 +30,14 @@ pub(super) enum Started {
 
 impl Inner {
     pub(super) async fn deliver(self: &Arc<Self>, in_hand: InHand) {
-        let InHand {
-            device,
-            message,
-            claim,
-        } = in_hand;
-        let link = DeviceLink {
-            fence: u64::try_from(claim.1).unwrap_or_default(),
-            ..device.link()
-        };
+        let InHand { device, message, claim } = in_hand;
+        let link =
+            DeviceLink { fence: u64::try_from(claim.1).unwrap_or_default(), ..device.link() };
         let Some(result) = self.send(&link, &message, claim).await else {
             return self.give_back(claim).await;
         };
-        let finished = Finished {
-            message: message.id,
-            claim,
-            attempt: message.attempts,
-            device,
-            result,
-        };
+        let finished =
+            Finished { message: message.id, claim, attempt: message.attempts, device, result };
         self.finish(finished).await;
     }
 
@@ -61,10 +50,7 @@ impl Inner {
         };
         if let Err(error) = released.await {
             let error: &StoreError = &error;
-            tracing::warn!(
-                error = error as &dyn std::error::Error,
-                "dispatch.give_back"
-            );
+            tracing::warn!(error = error as &dyn std::error::Error, "dispatch.give_back");
         }
     }
 
@@ -87,11 +73,7 @@ impl Inner {
             Ok(prepared) => prepared,
             Err(error) => return Some(Err(error)),
         };
-        let ready = Ready {
-            message: message.clone(),
-            claim,
-            prepared: prepared.clone(),
-        };
+        let ready = Ready { message: message.clone(), claim, prepared: prepared.clone() };
         match self.start(ready).await {
             Started::Yes => {}
             Started::No => return None,
@@ -99,10 +81,7 @@ impl Inner {
         if !self.lease_holds(claim) {
             // The commit took so long that another node may own the lane by now. Nothing was sent.
             let reason = Reason::new("lease", "the node was too slow to begin the send");
-            return Some(Err(SendError::Retry {
-                after: None,
-                reason,
-            }));
+            return Some(Err(SendError::Retry { after: None, reason }));
         }
         Some(channel.transmit(link, &outgoing, &prepared).await)
     }
@@ -139,12 +118,8 @@ impl Inner {
         ids.sort_unstable();
         let locked = work.outbox(SCOPE).lock(&ids).await?;
         let claims: Vec<Claim> = batch.iter().map(|ready| ready.claim).collect();
-        let mine: HashSet<Claim> = work
-            .outbox(SCOPE)
-            .still_mine(self.node, &claims)
-            .await?
-            .into_iter()
-            .collect();
+        let mine: HashSet<Claim> =
+            work.outbox(SCOPE).still_mine(self.node, &claims).await?.into_iter().collect();
         let mut saved = Vec::with_capacity(batch.len());
         let started = batch
             .iter()

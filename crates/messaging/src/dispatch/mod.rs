@@ -56,11 +56,7 @@ pub struct DispatcherSettings {
 
 impl Default for DispatcherSettings {
     fn default() -> Self {
-        Self {
-            lease: Duration::from_secs(8),
-            poll: Duration::from_millis(500),
-            parallel: 512,
-        }
+        Self { lease: Duration::from_secs(8), poll: Duration::from_millis(500), parallel: 512 }
     }
 }
 
@@ -191,19 +187,15 @@ impl Inner {
         let now = self.clock.now();
         let work = self.store.read().await?;
         let ready = work.outbox(SCOPE).ready_devices(now).await?;
-        let ready: Vec<DeviceId> = ready
-            .into_iter()
-            .filter(|device| self.pacer.may_send(*device, now))
-            .collect();
+        let ready: Vec<DeviceId> =
+            ready.into_iter().filter(|device| self.pacer.may_send(*device, now)).collect();
         if ready.is_empty() {
             return Ok(0);
         }
         let devices = work.device_registry(SCOPE).by_ids(&ready).await?;
         drop(work);
-        let devices: BTreeMap<DeviceId, Device> = devices
-            .into_iter()
-            .map(|device| (device.id, device))
-            .collect();
+        let devices: BTreeMap<DeviceId, Device> =
+            devices.into_iter().map(|device| (device.id, device)).collect();
         let mut taken = 0;
         for device in devices.values() {
             let slots = self.slots(device);
@@ -236,9 +228,7 @@ impl Inner {
                 .map_or(1, |ports| ports.channel().capabilities(&link).in_flight),
         };
         let free = self.settings.parallel.saturating_sub(self.hands.len());
-        let slots = most
-            .saturating_sub(self.pacer.in_hand(device.id))
-            .min(free.div_ceil(2));
+        let slots = most.saturating_sub(self.pacer.in_hand(device.id)).min(free.div_ceil(2));
         u16::try_from(slots).unwrap_or(u16::MAX)
     }
 
@@ -252,27 +242,17 @@ impl Inner {
         let until = after(now, self.settings.lease);
         let leased = Instant::now() + self.settings.lease;
         let work = self.store.begin().await?;
-        let claimed = work
-            .outbox(SCOPE)
-            .claim(device.id, self.node, now, until, slots)
-            .await?;
+        let claimed = work.outbox(SCOPE).claim(device.id, self.node, now, until, slots).await?;
         if claimed.is_empty() {
             return Ok(0);
         }
         // A head that somebody else changes right now moves when they are done, and they wake us.
         let moved = claimed.iter().filter(|lane| lane.head.is_some()).count();
         let (send, settled, back) = self.sort(device, claimed, now);
-        let changed: Vec<Message> = send
-            .iter()
-            .map(|in_hand| &in_hand.message)
-            .chain(&settled)
-            .cloned()
-            .collect();
+        let changed: Vec<Message> =
+            send.iter().map(|in_hand| &in_hand.message).chain(&settled).cloned().collect();
         work.outbox(SCOPE).save(&changed).await?;
-        let events: Vec<_> = changed
-            .iter()
-            .map(|message| status_event(message, now))
-            .collect();
+        let events: Vec<_> = changed.iter().map(|message| status_event(message, now)).collect();
         work.events().append(&events).await?;
         work.outbox(SCOPE).release(self.node, &back).await?;
         work.commit().await?;
@@ -291,10 +271,8 @@ impl Inner {
         now: Timestamp,
     ) -> (Vec<InHand>, Vec<Message>, Vec<Claim>) {
         let link = device.link();
-        let safety = self
-            .channels
-            .get(&link.channel)
-            .map_or(kabar_channel::RetrySafety::Never, |ports| {
+        let safety =
+            self.channels.get(&link.channel).map_or(kabar_channel::RetrySafety::Never, |ports| {
                 ports.channel().capabilities(&link).retry
             });
         let (mut send, mut settled, mut back) = (Vec::new(), Vec::new(), Vec::new());
@@ -305,11 +283,7 @@ impl Inner {
                 continue;
             };
             match policy::next(&mut message, &device.settings, safety, now) {
-                Next::Send => send.push(InHand {
-                    device: device.clone(),
-                    message,
-                    claim,
-                }),
+                Next::Send => send.push(InHand { device: device.clone(), message, claim }),
                 Next::Settled => {
                     settled.push(message);
                     back.push(claim);
@@ -326,10 +300,7 @@ impl Inner {
         self.pacer.took(claim.0.device);
         let inner = Arc::clone(self);
         let task = async move {
-            let done = Done {
-                inner: Arc::clone(&inner),
-                claim,
-            };
+            let done = Done { inner: Arc::clone(&inner), claim };
             inner.deliver(in_hand).await;
             drop(done);
         };

@@ -112,9 +112,7 @@ impl Inner {
         let late = message.attempts != finished.attempt;
         match &finished.result {
             Ok(accepted) => {
-                message
-                    .wire_id
-                    .get_or_insert_with(|| accepted.wire_id.clone());
+                message.wire_id.get_or_insert_with(|| accepted.wire_id.clone());
                 if accepted.wa_id.is_some() {
                     message.network_id.clone_from(&accepted.wa_id);
                 }
@@ -130,9 +128,7 @@ impl Inner {
                 let safety = self
                     .channels
                     .get(&link.channel)
-                    .map_or(RetrySafety::Never, |ports| {
-                        ports.channel().capabilities(&link).retry
-                    });
+                    .map_or(RetrySafety::Never, |ports| ports.channel().capabilities(&link).retry);
                 policy::failed(message, error, &finished.device.settings, safety, now)
             }
         }
@@ -159,30 +155,19 @@ async fn device_events(
         if !told.insert(device.id) {
             continue;
         }
-        if work
-            .device_registry(SCOPE)
-            .set_state(device.id, state, reason, now)
-            .await?
-        {
+        if work.device_registry(SCOPE).set_state(device.id, state, reason, now).await? {
             let fact = Fact::DeviceState {
                 device_id: device.id,
                 state: state.to_string(),
                 reason: reason.map(str::to_owned),
             };
-            events.push(NewEvent {
-                account: device.account,
-                at: now,
-                fact,
-            });
+            events.push(NewEvent { account: device.account, at: now, fact });
         }
     }
     Ok(events)
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "storage is away: there is nothing to be woken by"
-)]
+#[expect(clippy::disallowed_methods, reason = "storage is away: there is nothing to be woken by")]
 async fn pause(wait: Duration) {
     tokio::time::sleep(wait).await;
 }

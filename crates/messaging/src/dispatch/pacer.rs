@@ -18,10 +18,7 @@ pub(super) struct Pacer(Mutex<HashMap<DeviceId, Pace>>);
 
 impl Pacer {
     pub(super) fn may_send(&self, device: DeviceId, now: Timestamp) -> bool {
-        self.lock()
-            .get(&device)
-            .and_then(|pace| pace.paused_until)
-            .is_none_or(|until| until <= now)
+        self.lock().get(&device).and_then(|pace| pace.paused_until).is_none_or(|until| until <= now)
     }
 
     pub(super) fn pause(&self, device: DeviceId, until: Timestamp) {

@@ -85,11 +85,7 @@ pub(super) async fn store(
     arrivals: Vec<Arrival>,
     report: &mut IntakeReport,
 ) -> Result<(), StoreError> {
-    let grouped = by_account(
-        arrivals
-            .into_iter()
-            .map(|arrival| (arrival.device.account, arrival)),
-    );
+    let grouped = by_account(arrivals.into_iter().map(|arrival| (arrival.device.account, arrival)));
     for (account, arrivals) in grouped {
         store_account(road, account, arrivals, report).await?;
     }
@@ -108,10 +104,7 @@ async fn store_account(
     let lanes = arrivals
         .iter()
         .zip(&resolved)
-        .map(|(arrival, resolved)| Lane {
-            device: arrival.device.id,
-            contact: resolved.contact,
-        });
+        .map(|(arrival, resolved)| Lane { device: arrival.device.id, contact: resolved.contact });
     let chats = chats(road.work, scope, lanes, road.ids, road.now).await?;
     let known = referred(road, scope, &arrivals).await?;
     let messages: Vec<Message> = arrivals
@@ -123,27 +116,15 @@ async fn store_account(
     let new: HashSet<MessageId> = new.into_iter().collect();
     report.messages += new.len();
     report.repeated += messages.len() - new.len();
-    let fresh: Vec<(&Arrival, &Message)> = arrivals
-        .iter()
-        .zip(&messages)
-        .filter(|(_, message)| new.contains(&message.id))
-        .collect();
+    let fresh: Vec<(&Arrival, &Message)> =
+        arrivals.iter().zip(&messages).filter(|(_, message)| new.contains(&message.id)).collect();
     if fresh.is_empty() {
         return Ok(());
     }
-    road.work
-        .conversations(scope)
-        .touch(&touches(&fresh))
-        .await?;
+    road.work.conversations(scope).touch(&touches(&fresh)).await?;
     let names: Vec<(ContactId, String)> = profile_names(&fresh);
-    road.work
-        .contacts(scope)
-        .set_profile_names(&names, road.now)
-        .await?;
-    road.work
-        .events()
-        .append(&received(&fresh, road.now))
-        .await?;
+    road.work.contacts(scope).set_profile_names(&names, road.now).await?;
+    road.work.events().append(&received(&fresh, road.now)).await?;
     let own = own_numbers(road, &fresh).await?;
     road.work.jobs().enqueue(&jobs(road, &fresh, &own)).await
 }
@@ -155,11 +136,7 @@ fn unique(arrivals: Vec<Arrival>, report: &mut IntakeReport) -> Vec<Arrival> {
     let arrivals: Vec<Arrival> = arrivals
         .into_iter()
         .filter(|arrival| {
-            seen.insert((
-                arrival.device.id,
-                arrival.way.is_ours(),
-                arrival.dedupe_key(),
-            ))
+            seen.insert((arrival.device.id, arrival.way.is_ours(), arrival.dedupe_key()))
         })
         .collect();
     report.repeated += before - arrivals.len();
@@ -176,11 +153,8 @@ async fn contacts(
     let resolved =
         people::resolve(&mut *repo, scope.account(), &people, road.ids, road.now).await?;
     drop(repo);
-    let made: HashSet<ContactId> = resolved
-        .iter()
-        .filter(|resolved| resolved.created)
-        .map(|r| r.contact)
-        .collect();
+    let made: HashSet<ContactId> =
+        resolved.iter().filter(|resolved| resolved.created).map(|r| r.contact).collect();
     let events: Vec<NewEvent> = made
         .into_iter()
         .map(|contact_id| NewEvent {
@@ -215,16 +189,8 @@ async fn referred(
         if wire_ids.is_empty() {
             continue;
         }
-        let found = road
-            .work
-            .messages(scope)
-            .by_wire_ids(device, &wire_ids)
-            .await?;
-        known.extend(
-            found
-                .into_iter()
-                .map(|(wire_id, id)| ((device, wire_id), id)),
-        );
+        let found = road.work.messages(scope).by_wire_ids(device, &wire_ids).await?;
+        known.extend(found.into_iter().map(|(wire_id, id)| ((device, wire_id), id)));
     }
     Ok(known)
 }
@@ -236,15 +202,8 @@ fn message(
     chats: &Chats,
     known: &Known,
 ) -> Message {
-    let Arrival {
-        device,
-        message,
-        way,
-    } = arrival;
-    let lane = Lane {
-        device: device.id,
-        contact,
-    };
+    let Arrival { device, message, way } = arrival;
+    let lane = Lane { device: device.id, contact };
     let find = |key: &kabar_channel::MessageKey| known.get(&(device.id, key.id.clone())).copied();
     let (direction, status) = if way.is_ours() {
         (Direction::Out, Status::Sent)
@@ -255,10 +214,7 @@ fn message(
         id: road.ids.id(),
         account: device.account,
         device: device.id,
-        conversation: chats
-            .get(&lane)
-            .copied()
-            .unwrap_or_else(|| road.ids.id::<ConversationId>()),
+        conversation: chats.get(&lane).copied().unwrap_or_else(|| road.ids.id::<ConversationId>()),
         contact,
         direction,
         status,
@@ -309,16 +265,11 @@ fn message(
 fn touches(fresh: &[(&Arrival, &Message)]) -> Vec<Touch> {
     let mut by_chat: BTreeMap<ConversationId, Touch> = BTreeMap::new();
     for (arrival, message) in fresh {
-        let touch = by_chat
-            .entry(message.conversation)
-            .or_insert_with(|| Touch {
-                conversation: Some(message.conversation),
-                ..Touch::default()
-            });
-        let at = message
-            .sender_at
-            .unwrap_or(message.created_at)
-            .min(message.created_at);
+        let touch = by_chat.entry(message.conversation).or_insert_with(|| Touch {
+            conversation: Some(message.conversation),
+            ..Touch::default()
+        });
+        let at = message.sender_at.unwrap_or(message.created_at).min(message.created_at);
         if message.direction == Direction::Out {
             touch.out_at = touch.out_at.max(Some(at));
             continue;
@@ -375,11 +326,7 @@ async fn own_numbers(
     if senders.is_empty() {
         return Ok(HashSet::new());
     }
-    let own = road
-        .work
-        .device_registry(SCOPE)
-        .own_numbers(&senders)
-        .await?;
+    let own = road.work.device_registry(SCOPE).own_numbers(&senders).await?;
     Ok(own.into_iter().collect())
 }
 

@@ -57,12 +57,7 @@ impl MessageIntake {
         ids: Arc<dyn IdSource>,
         wake: Arc<dyn Wake>,
     ) -> Self {
-        Self {
-            store,
-            clock,
-            ids,
-            wake,
-        }
+        Self { store, clock, ids, wake }
     }
 
     /// Applies parked statuses whose message became known meanwhile; a safety net for statuses that
@@ -120,21 +115,14 @@ impl MessageIntake {
         let now = self.clock.now();
         let work = self.store.begin().await?;
         if let Some(raw) = raw {
-            work.inbox(SCOPE)
-                .keep_raw(&raw_row(raw, &*self.ids, now))
-                .await?;
+            work.inbox(SCOPE).keep_raw(&raw_row(raw, &*self.ids, now)).await?;
         }
         let mut sorted = Sorted::default();
         let devices = devices_of(&*work, events, within).await?;
         for event in events {
             sorted.add(event, &devices, &*self.ids, now);
         }
-        let road = Road {
-            work: &*work,
-            ids: &*self.ids,
-            now,
-            within,
-        };
+        let road = Road { work: &*work, ids: &*self.ids, now, within };
         let report = road.store(sorted).await?;
         work.commit().await?;
         Ok(report)
@@ -242,10 +230,8 @@ async fn devices_of(
     events: &[ChannelEvent],
     within: Option<AccountId>,
 ) -> Result<Devices, StoreError> {
-    let mut addresses: Vec<DeviceAddress> = events
-        .iter()
-        .filter_map(|event| event.device.clone())
-        .collect();
+    let mut addresses: Vec<DeviceAddress> =
+        events.iter().filter_map(|event| event.device.clone()).collect();
     addresses.sort_by(|a, b| (&a.channel, &a.address).cmp(&(&b.channel, &b.address)));
     addresses.dedup();
     if addresses.is_empty() {
@@ -275,24 +261,18 @@ struct Sorted {
 
 impl Sorted {
     fn add(&mut self, event: &ChannelEvent, devices: &Devices, ids: &dyn IdSource, now: Timestamp) {
-        let device = event
-            .device
-            .as_ref()
-            .and_then(|address| devices.get(address));
+        let device = event.device.as_ref().and_then(|address| devices.get(address));
         if let EventBody::Notice { field, account, .. } = &event.body {
-            self.notices
-                .push((device.cloned(), account.clone(), field.clone()));
+            self.notices.push((device.cloned(), account.clone(), field.clone()));
             return;
         }
         if let EventBody::Unknown { problem, .. } = &event.body {
-            self.quarantined
-                .push(quarantine(event, problem, device, ids, now));
+            self.quarantined.push(quarantine(event, problem, device, ids, now));
             return;
         }
         let Some(device) = device else {
             let problem = "no device of this installation has this address";
-            self.quarantined
-                .push(quarantine(event, problem, None, ids, now));
+            self.quarantined.push(quarantine(event, problem, None, ids, now));
             return;
         };
         self.place(event, device, ids, now);
@@ -327,8 +307,7 @@ impl Sorted {
             }
             _ => {
                 let problem = "this version cannot place it";
-                self.quarantined
-                    .push(quarantine(event, problem, Some(device), ids, now));
+                self.quarantined.push(quarantine(event, problem, Some(device), ids, now));
             }
         }
     }
@@ -347,10 +326,7 @@ impl Road<'_> {
         let mut report = IntakeReport::default();
         report.quarantined = sorted.quarantined.len();
         if !sorted.quarantined.is_empty() {
-            self.work
-                .inbox(SCOPE)
-                .quarantine(&sorted.quarantined)
-                .await?;
+            self.work.inbox(SCOPE).quarantine(&sorted.quarantined).await?;
         }
         // What is told about people first, so that their messages find them.
         self.identities(sorted.identities).await?;
@@ -382,10 +358,7 @@ impl Road<'_> {
                 contact.marketing_stopped_at = (!wanted).then_some(self.now);
                 contact.updated_at = self.now;
                 contacts.update(&contact).await?;
-                let fact = Fact::ContactPreference {
-                    contact_id: contact.id,
-                    marketing: wanted,
-                };
+                let fact = Fact::ContactPreference { contact_id: contact.id, marketing: wanted };
                 self.append(device.account, fact).await?;
             }
         }
@@ -406,10 +379,7 @@ impl Road<'_> {
                 .into_iter()
                 .filter(|device| self.within.is_none_or(|account| account == device.account));
             for device in told {
-                let fact = Fact::DeviceNotice {
-                    device_id: Some(device.id),
-                    field: field.clone(),
-                };
+                let fact = Fact::DeviceNotice { device_id: Some(device.id), field: field.clone() };
                 self.append(device.account, fact).await?;
             }
         }
@@ -417,14 +387,7 @@ impl Road<'_> {
     }
 
     async fn append(&self, account: AccountId, fact: Fact) -> Result<(), StoreError> {
-        self.work
-            .events()
-            .append(&[NewEvent {
-                account,
-                at: self.now,
-                fact,
-            }])
-            .await
+        self.work.events().append(&[NewEvent { account, at: self.now, fact }]).await
     }
 }
 

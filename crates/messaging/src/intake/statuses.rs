@@ -21,10 +21,8 @@ pub(super) async fn store(
     if statuses.is_empty() {
         return Ok(());
     }
-    let statuses: Vec<(DeviceId, StatusUpdate)> = statuses
-        .into_iter()
-        .map(|(device, status)| (device.id, status))
-        .collect();
+    let statuses: Vec<(DeviceId, StatusUpdate)> =
+        statuses.into_iter().map(|(device, status)| (device.id, status)).collect();
     let applied = apply(road.work, statuses, road.now).await?;
     report.statuses += applied.changed;
     report.repeated += applied.unchanged;
@@ -43,12 +41,7 @@ fn park(
 ) -> Vec<ParkedStatus> {
     unknown
         .into_iter()
-        .map(|(device, status)| ParkedStatus {
-            id: ids.next(),
-            device,
-            status,
-            at: now,
-        })
+        .map(|(device, status)| ParkedStatus { id: ids.next(), device, status, at: now })
         .collect()
 }
 
@@ -62,10 +55,7 @@ pub(crate) async fn unpark(
     if parked.is_empty() {
         return Ok(0);
     }
-    let statuses = parked
-        .into_iter()
-        .map(|parked| (parked.device, parked.status))
-        .collect();
+    let statuses = parked.into_iter().map(|parked| (parked.device, parked.status)).collect();
     let applied = apply(work, statuses, now).await?;
     Ok(applied.changed + applied.unchanged)
 }
@@ -83,11 +73,7 @@ async fn apply(
 ) -> Result<Applied, StoreError> {
     let mut found = find(work, &statuses).await?;
     let mut changed = BTreeSet::new();
-    let mut applied = Applied {
-        changed: 0,
-        unchanged: 0,
-        unknown: Vec::new(),
-    };
+    let mut applied = Applied { changed: 0, unchanged: 0, unknown: Vec::new() };
     let mut events = Vec::new();
     let mut receipts = Vec::new();
     for (device, update) in statuses {
@@ -108,11 +94,8 @@ async fn apply(
         }
     }
     let touches = entry_points(&found);
-    let changed: Vec<Message> = found
-        .messages
-        .into_values()
-        .filter(|message| changed.contains(&message.id))
-        .collect();
+    let changed: Vec<Message> =
+        found.messages.into_values().filter(|message| changed.contains(&message.id)).collect();
     if !changed.is_empty() {
         work.outbox(SCOPE).save(&changed).await?;
         work.events().append(&events).await?;
@@ -121,9 +104,7 @@ async fn apply(
         work.inbox(SCOPE).receipts(&receipts).await?;
     }
     for (account, touches) in touches {
-        work.conversations(SCOPE.within(account))
-            .touch(&touches)
-            .await?;
+        work.conversations(SCOPE.within(account)).touch(&touches).await?;
     }
     // Lanes come after conversations, as they do when messages are queued.
     let lanes: BTreeSet<Lane> = changed.iter().map(Message::lane).collect();
@@ -142,16 +123,9 @@ struct Found {
 impl Found {
     /// By our own id, which came back with the status, else by the id on the wire.
     fn of(&mut self, device: DeviceId, update: &StatusUpdate) -> Option<&mut Message> {
-        let own = update
-            .callback
-            .as_deref()
-            .and_then(|text| text.parse::<MessageId>().ok());
+        let own = update.callback.as_deref().and_then(|text| text.parse::<MessageId>().ok());
         let own = own.filter(|id| self.messages.get(id).is_some_and(|m| m.device == device));
-        let by_wire = || {
-            self.by_wire_id
-                .get(&(device, update.wire_id.clone()))
-                .copied()
-        };
+        let by_wire = || self.by_wire_id.get(&(device, update.wire_id.clone())).copied();
         let id = own.or_else(by_wire)?;
         if let Some(until) = update.entry_point_expires_at {
             self.entry_points.push((id, until));
@@ -176,12 +150,8 @@ async fn find(
         messages.extend(locked.into_iter().map(|message| (message.id, message)));
     }
     let known = |device: DeviceId, status: &StatusUpdate| {
-        let own = status
-            .callback
-            .as_deref()
-            .and_then(|text| text.parse::<MessageId>().ok());
-        own.and_then(|id| messages.get(&id))
-            .is_some_and(|message| message.device == device)
+        let own = status.callback.as_deref().and_then(|text| text.parse::<MessageId>().ok());
+        own.and_then(|id| messages.get(&id)).is_some_and(|message| message.device == device)
     };
     let mut wire_ids: Vec<(DeviceId, String)> = statuses
         .iter()
@@ -198,11 +168,7 @@ async fn find(
         .values()
         .filter_map(|message| Some(((message.device, message.wire_id.clone()?), message.id)))
         .collect();
-    Ok(Found {
-        messages,
-        by_wire_id,
-        entry_points: Vec::new(),
-    })
+    Ok(Found { messages, by_wire_id, entry_points: Vec::new() })
 }
 
 fn receipt(message: &Message, update: &StatusUpdate, now: Timestamp) -> Option<Receipt> {
@@ -210,12 +176,7 @@ fn receipt(message: &Message, update: &StatusUpdate, now: Timestamp) -> Option<R
     let name = [&participant.bsuid, &participant.lid, &participant.wa_id]
         .into_iter()
         .find_map(Clone::clone)
-        .or_else(|| {
-            participant
-                .phone
-                .as_ref()
-                .map(|phone| phone.as_str().to_owned())
-        })?;
+        .or_else(|| participant.phone.as_ref().map(|phone| phone.as_str().to_owned()))?;
     let status = match &update.delivery {
         Delivery::Sent => Status::Sent,
         Delivery::Delivered => Status::Delivered,

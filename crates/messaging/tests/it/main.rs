@@ -98,22 +98,12 @@ fn error() -> impl Strategy<Value = SendError> {
     let reason = || Reason::new("x", "x");
     let wait = proptest::option::of(0_u64..100).prop_map(|s| s.map(Duration::from_secs));
     (0..7, wait).prop_map(move |(kind, after)| match kind {
-        0 => SendError::Retry {
-            after,
-            reason: reason(),
-        },
-        1 => SendError::SlowDown {
-            after,
-            reason: reason(),
-        },
+        0 => SendError::Retry { after, reason: reason() },
+        1 => SendError::SlowDown { after, reason: reason() },
         2 => SendError::DeviceDown { reason: reason() },
         3 => SendError::Uncertain { reason: reason() },
         4 => SendError::OutsideWindow { reason: reason() },
-        5 => SendError::NewContactsBlocked {
-            until: at(500),
-            assumed: true,
-            reason: reason(),
-        },
+        5 => SendError::NewContactsBlocked { until: at(500), assumed: true, reason: reason() },
         _ => SendError::refused("x", "x"),
     })
 }
@@ -230,13 +220,7 @@ proptest! {
 }
 
 fn settings(resend: bool) -> DeviceSettings {
-    let uncertain = if resend {
-        UncertainPolicy::Resend { after_seconds: 60 }
-    } else {
-        UncertainPolicy::Hold
-    };
-    DeviceSettings {
-        uncertain,
-        ..DeviceSettings::default()
-    }
+    let uncertain =
+        if resend { UncertainPolicy::Resend { after_seconds: 60 } } else { UncertainPolicy::Hold };
+    DeviceSettings { uncertain, ..DeviceSettings::default() }
 }

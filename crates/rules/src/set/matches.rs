@@ -110,18 +110,10 @@ impl<'a, K> Iterator for Matches<'a, K> {
             if self.seen.contains(&entry.rule) {
                 continue;
             }
-            let captures = if known {
-                Some(Captures::default())
-            } else {
-                self.try_entry(entry)
-            };
+            let captures = if known { Some(Captures::default()) } else { self.try_entry(entry) };
             if let (Some(captures), Some(key)) = (captures, self.set.keys.get(entry.rule)) {
                 self.seen.insert(entry.rule);
-                return Some(Match {
-                    key,
-                    keyword: entry.keyword,
-                    captures,
-                });
+                return Some(Match { key, keyword: entry.keyword, captures });
             }
         }
     }
@@ -137,11 +129,7 @@ fn fold<'f, K>(
     message: &str,
 ) -> Option<&'f Folded> {
     let folding = set.foldings.get(slot)?.folding;
-    Some(
-        folded
-            .get_mut(slot)?
-            .get_or_insert_with(|| Folded::new(message, folding)),
-    )
+    Some(folded.get_mut(slot)?.get_or_insert_with(|| Folded::new(message, folding)))
 }
 
 /// The part of a message that is looked at: [`MESSAGE_CHARS`], less a word that
@@ -154,7 +142,5 @@ fn beginning(message: &str) -> &str {
     if next.is_whitespace() {
         return head;
     }
-    head.rfind(char::is_whitespace)
-        .and_then(|space| head.get(..space))
-        .unwrap_or(head)
+    head.rfind(char::is_whitespace).and_then(|space| head.get(..space)).unwrap_or(head)
 }

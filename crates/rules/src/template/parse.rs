@@ -10,11 +10,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Piece>, TemplateError> {
     if chars > MAX_TEMPLATE_CHARS {
         return Err(TemplateError::TooLong { chars });
     }
-    let mut reader = Reader {
-        text,
-        rest: text,
-        pieces: Vec::new(),
-    };
+    let mut reader = Reader { text, rest: text, pieces: Vec::new() };
     while !reader.rest.is_empty() {
         reader.step()?;
     }
@@ -36,9 +32,8 @@ impl Reader<'_> {
             self.push_text("}");
             self.rest = rest;
         } else if let Some(inside) = self.rest.strip_prefix('{') {
-            let end = inside
-                .find(['{', '}'])
-                .filter(|&end| inside.as_bytes().get(end) == Some(&b'}'));
+            let end =
+                inside.find(['{', '}']).filter(|&end| inside.as_bytes().get(end) == Some(&b'}'));
             let (variable, rest) = end
                 .and_then(|end| Some((inside.get(..end)?, inside.get(end + 1..)?)))
                 .ok_or(TemplateError::Unclosed { at: self.at() })?;
@@ -61,13 +56,9 @@ impl Reader<'_> {
             Some((name, default)) => (name, Some(default.to_owned())),
             None => (inside, None),
         };
-        let invalid = || TemplateError::InvalidName {
-            at: self.at(),
-            name: shortened(name),
-        };
-        let name = name::normalised(name.trim())
-            .filter(|name| !name.is_empty())
-            .ok_or_else(invalid)?;
+        let invalid = || TemplateError::InvalidName { at: self.at(), name: shortened(name) };
+        let name =
+            name::normalised(name.trim()).filter(|name| !name.is_empty()).ok_or_else(invalid)?;
         Ok(Piece::Variable { name, default })
     }
 

@@ -11,10 +11,7 @@ pub(crate) fn is_word(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_alphanumeric();
     }
-    matches!(
-        c.general_category_group(),
-        Group::Letter | Group::Mark | Group::Number
-    )
+    matches!(c.general_category_group(), Group::Letter | Group::Mark | Group::Number)
 }
 
 pub(super) fn is_letter(c: char) -> bool {
@@ -48,11 +45,7 @@ pub(super) fn is_invisible(c: char) -> bool {
 /// White space, and what is taken for nothing at the ends of a captured text.
 /// Variation selectors and joiners are not: they belong to the emoji before.
 pub(crate) fn is_blank(c: char) -> bool {
-    c.is_whitespace()
-        || matches!(
-            c,
-            '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2060}' | '\u{FEFF}'
-        )
+    c.is_whitespace() || matches!(c, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2060}' | '\u{FEFF}')
 }
 
 /// Marks that end a sentence or a clause (`Terminal_Punctuation` in the scripts

@@ -57,16 +57,10 @@ impl Gap {
     fn joined(self, other: Self) -> Self {
         match (self.space, other.space) {
             // White space is the larger truth: it alone says where the gap is.
-            (Space::Hard, Space::Hard) => Self {
-                to: other.to,
-                ..self
-            },
+            (Space::Hard, Space::Hard) => Self { to: other.to, ..self },
             (Space::Hard, _) => self,
             (_, Space::Hard) => other,
-            _ => Self {
-                to: other.to,
-                ..self
-            },
+            _ => Self { to: other.to, ..self },
         }
     }
 }
@@ -88,10 +82,7 @@ impl Folded {
         let mut gap: Option<Gap> = None;
         for (index, unit) in units.iter().enumerate() {
             let near = |step: isize| {
-                index
-                    .checked_add_signed(step)
-                    .and_then(|at| units.get(at))
-                    .map(|unit| unit.c)
+                index.checked_add_signed(step).and_then(|at| units.get(at)).map(|unit| unit.c)
             };
             match disregard(unit, near(-1), near(1), folding) {
                 Disregarded::Nothing => {
@@ -100,11 +91,7 @@ impl Folded {
                 }
                 Disregarded::Wholly => {}
                 Disregarded::Leaving(space) => {
-                    let new = Gap {
-                        from: unit.from,
-                        to: unit.to,
-                        space,
-                    };
+                    let new = Gap { from: unit.from, to: unit.to, space };
                     gap = Some(gap.map_or(new, |gap| gap.joined(new)));
                 }
             }
@@ -118,10 +105,7 @@ impl Folded {
     /// Puts down the space a gap leaves between two characters.
     fn close_gap(&mut self, gap: Option<Gap>, before: bool, at_space: bool) {
         let Some(gap) = gap else { return };
-        let follows = self
-            .glyphs
-            .last()
-            .map_or(before, |glyph| glyph.space != Space::Hard);
+        let follows = self.glyphs.last().map_or(before, |glyph| glyph.space != Space::Hard);
         if follows && !at_space {
             self.glyphs.push(Glyph {
                 at: self.text.len(),
@@ -135,34 +119,18 @@ impl Folded {
     }
 
     fn push(&mut self, unit: &Unit) {
-        let space = if unit.c.is_whitespace() {
-            Space::Hard
-        } else {
-            Space::No
-        };
+        let space = if unit.c.is_whitespace() { Space::Hard } else { Space::No };
         let glued = is_mark(unit.c)
             || is_tag(unit.c)
             || (unit.joined && !is_word(unit.c))
             || (is_flag_half(unit.c) && self.ends_in_half_a_flag());
         let at = self.text.len();
-        self.glyphs.push(Glyph {
-            at,
-            from: unit.from,
-            to: unit.to,
-            glued,
-            space,
-        });
+        self.glyphs.push(Glyph { at, from: unit.from, to: unit.to, glued, space });
         self.text.push(unit.c);
     }
 
     fn ends_in_half_a_flag(&self) -> bool {
-        self.text
-            .chars()
-            .rev()
-            .take_while(|&c| is_flag_half(c))
-            .count()
-            % 2
-            == 1
+        self.text.chars().rev().take_while(|&c| is_flag_half(c)).count() % 2 == 1
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -176,17 +144,12 @@ impl Folded {
     /// Whether a match may begin or end here without cutting a character.
     pub(crate) fn is_cut(&self, at: usize) -> bool {
         at == self.text.len()
-            || self
-                .glyph_at(at)
-                .is_some_and(|(index, glyph)| index == 0 || !glyph.glued)
+            || self.glyph_at(at).is_some_and(|(index, glyph)| index == 0 || !glyph.glued)
     }
 
     /// Whether this place lies inside a word of a script that has spaces.
     pub(crate) fn is_inside_word(&self, at: usize) -> bool {
-        let before = self
-            .text
-            .get(..at)
-            .and_then(|text| text.chars().next_back());
+        let before = self.text.get(..at).and_then(|text| text.chars().next_back());
         let after = self.text.get(at..).and_then(|text| text.chars().next());
         let spaced = |c: Option<char>| c.is_some_and(|c| is_word(c) && !is_unspaced(c));
         spaced(before) && spaced(after)
@@ -226,35 +189,22 @@ impl Folded {
             }
         }
         words.extend(word);
-        words
-            .into_iter()
-            .map(|(first, last)| self.source_between(first, last))
-            .collect()
+        words.into_iter().map(|(first, last)| self.source_between(first, last)).collect()
     }
 
     /// The source of the glyphs from `first` to `last` with what was dropped on
     /// both sides of them.
     fn source_between(&self, first: usize, last: usize) -> Range<usize> {
-        let own = |index: usize| {
-            self.glyphs
-                .get(index)
-                .map_or(0..0, |glyph| glyph.from..glyph.to)
-        };
+        let own = |index: usize| self.glyphs.get(index).map_or(0..0, |glyph| glyph.from..glyph.to);
         let start = first.checked_sub(1).map_or(0, |before| own(before).end);
-        let end = self
-            .glyphs
-            .get(last + 1)
-            .map_or(self.source_len, |after| after.from);
+        let end = self.glyphs.get(last + 1).map_or(self.source_len, |after| after.from);
         // Characters that one ligature expands to share its place.
         start.min(own(first).start)..end.max(own(last).end)
     }
 
     fn glyph_at(&self, at: usize) -> Option<(usize, &Glyph)> {
         let index = self.index_at(at);
-        self.glyphs
-            .get(index)
-            .filter(|glyph| glyph.at == at)
-            .map(|glyph| (index, glyph))
+        self.glyphs.get(index).filter(|glyph| glyph.at == at).map(|glyph| (index, glyph))
     }
 
     fn index_at(&self, at: usize) -> usize {

@@ -39,12 +39,7 @@ pub(super) fn normalise(text: &str, fold_case: bool) -> Vec<Unit> {
             normalise_stretch(&stretch, fold_case, &mut units);
             stretch.clear();
         }
-        stretch.push(Unit {
-            c,
-            from,
-            to: from + c.len_utf8(),
-            joined,
-        });
+        stretch.push(Unit { c, from, to: from + c.len_utf8(), joined });
         joined = false;
     }
     normalise_stretch(&stretch, fold_case, &mut units);
@@ -56,27 +51,17 @@ fn normalise_stretch(stretch: &[Unit], fold_case: bool, units: &mut Vec<Unit>) {
         return;
     };
     if stretch.len() == 1 && first.c.is_ascii() {
-        let c = if fold_case {
-            first.c.to_ascii_lowercase()
-        } else {
-            first.c
-        };
+        let c = if fold_case { first.c.to_ascii_lowercase() } else { first.c };
         units.push(Unit { c, ..*first });
         return;
     }
     let whole = normal_form(stretch.iter().map(|unit| unit.c), fold_case);
-    let apart: Vec<Unit> = stretch
-        .iter()
-        .flat_map(|unit| each_of(unit, fold_case))
-        .collect();
+    let apart: Vec<Unit> = stretch.iter().flat_map(|unit| each_of(unit, fold_case)).collect();
     if apart.iter().map(|unit| unit.c).eq(whole.chars()) {
         // Nothing was composed or reordered: every character has its own place.
         units.extend(apart);
     } else {
-        let shared = Unit {
-            to: last.to,
-            ..*first
-        };
+        let shared = Unit { to: last.to, ..*first };
         units.extend(spread(shared, &whole));
     }
 }
@@ -98,13 +83,7 @@ fn normal_form(chars: impl Iterator<Item = char>, fold_case: bool) -> String {
     if fold_case {
         // Folding before and after the compatibility decomposition, as
         // compatibility caseless matching (D146 of the Unicode Standard) asks.
-        chars
-            .nfd()
-            .default_case_fold()
-            .nfkc()
-            .default_case_fold()
-            .nfkc()
-            .collect()
+        chars.nfd().default_case_fold().nfkc().default_case_fold().nfkc().collect()
     } else {
         chars.nfkc().collect()
     }
@@ -132,19 +111,9 @@ mod tests {
             let visible = text.chars().filter(|&c| !is_invisible(c));
             let whole = normal_form(visible, fold_case);
             let units = normalise(text, fold_case);
-            assert!(
-                units.iter().map(|unit| unit.c).eq(whole.chars()),
-                "{text:?}"
-            );
-            assert!(
-                units
-                    .iter()
-                    .all(|unit| text.get(unit.from..unit.to).is_some())
-            );
-            assert!(
-                units.is_sorted_by_key(|unit| (unit.from, unit.to)),
-                "{text:?}"
-            );
+            assert!(units.iter().map(|unit| unit.c).eq(whole.chars()), "{text:?}");
+            assert!(units.iter().all(|unit| text.get(unit.from..unit.to).is_some()));
+            assert!(units.is_sorted_by_key(|unit| (unit.from, unit.to)), "{text:?}");
         }
     }
 
@@ -152,10 +121,7 @@ mod tests {
     fn every_character_is_normalised_as_within_the_whole_text() {
         // Only these can be changed by, or change, what is beside them.
         let matters = |&c: &char| !stands_alone(c) || normal_form(once(c), true) != String::from(c);
-        for c in ('\0'..='\u{ABFF}')
-            .chain('\u{D7B0}'..='\u{2FFFF}')
-            .filter(matters)
-        {
+        for c in ('\0'..='\u{ABFF}').chain('\u{D7B0}'..='\u{2FFFF}').filter(matters) {
             // After a letter and a syllable block, before marks that compose or
             // reorder.
             check(&format!("e{c}\u{301}\u{323} \u{1100}{c}\u{1161}"));

@@ -1,17 +1,8 @@
 use kabar_rules::{Folding, MatchKind, Words};
 
-const CASE: Folding = Folding {
-    case: true,
-    ..Folding::NONE
-};
-const SPACES: Folding = Folding {
-    spaces: true,
-    ..Folding::NONE
-};
-const PUNCTUATION: Folding = Folding {
-    punctuation: true,
-    ..Folding::NONE
-};
+const CASE: Folding = Folding { case: true, ..Folding::NONE };
+const SPACES: Folding = Folding { spaces: true, ..Folding::NONE };
+const PUNCTUATION: Folding = Folding { punctuation: true, ..Folding::NONE };
 
 #[test]
 fn each_folding_disregards_what_it_says() {
@@ -91,19 +82,12 @@ fn compatibility_forms_and_invisible_characters_never_matter() {
 #[test]
 fn every_block_of_unicode_is_taken_without_panic() {
     // Every character but ideographs, syllables and private ones, and some of those.
-    let blocks = ('\0'..='\u{33FF}')
-        .chain('\u{A4D0}'..='\u{ABFF}')
-        .chain('\u{F900}'..='\u{FFFF}');
+    let blocks = ('\0'..='\u{33FF}').chain('\u{A4D0}'..='\u{ABFF}').chain('\u{F900}'..='\u{FFFF}');
     for c in blocks.chain(('\u{3400}'..=char::MAX).step_by(101)) {
         let message = format!("x{c}y {c}");
         let keyword = format!("x{c}").replace('<', "\\<");
-        let found = crate::fires(
-            MatchKind::Begin,
-            Words::Partial,
-            Folding::NONE,
-            &keyword,
-            &message,
-        );
+        let found =
+            crate::fires(MatchKind::Begin, Words::Partial, Folding::NONE, &keyword, &message);
         assert!(found, "U+{:04X}", u32::from(c));
     }
 }

@@ -12,10 +12,7 @@ fn keywords_are_bounded() {
     assert!(Keyword::parse(&"ä".repeat(MAX_KEYWORD_CHARS)).is_ok());
     let chars = MAX_KEYWORD_CHARS + 1;
     let long = "ä".repeat(chars);
-    assert_eq!(
-        Keyword::parse(&long),
-        Err(KeywordProblem::TooLong { chars })
-    );
+    assert_eq!(Keyword::parse(&long), Err(KeywordProblem::TooLong { chars }));
     // The error does not repeat all of it.
     let error = Rule::new((), MatchKind::Exact, [long]).check().unwrap_err();
     assert!(error.to_string().chars().count() < 200, "{error}");
@@ -24,22 +21,14 @@ fn keywords_are_bounded() {
     assert!(Keyword::parse(&format!("<{name}>")).is_ok());
     assert!(Keyword::parse(&format!("<{name}n>")).is_err());
 
-    let captures = |count: usize| {
-        (0..count)
-            .map(|index| format!("<c{index}>"))
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
+    let captures =
+        |count: usize| (0..count).map(|index| format!("<c{index}>")).collect::<Vec<_>>().join(" ");
     assert!(Keyword::parse(&captures(MAX_CAPTURES_PER_KEYWORD)).is_ok());
     let error = Keyword::parse(&captures(MAX_CAPTURES_PER_KEYWORD + 1));
     assert_eq!(error, Err(KeywordProblem::TooManyCaptures));
 
     let count = MAX_KEYWORDS_PER_RULE;
-    assert!(
-        Rule::new((), MatchKind::Exact, vec!["a"; count])
-            .check()
-            .is_ok()
-    );
+    assert!(Rule::new((), MatchKind::Exact, vec!["a"; count]).check().is_ok());
     let error = Rule::new((), MatchKind::Exact, vec!["a"; count + 1]).check();
     assert_eq!(error, Err(RuleError::TooManyKeywords { count: count + 1 }));
 }
@@ -65,11 +54,7 @@ fn of_a_long_message_the_beginning_is_seen() {
     assert!(!fires(MatchKind::End, "end", &beyond));
     assert!(!fires(MatchKind::Exact, "<all>", &beyond));
     // One word without end is seen up to the limit.
-    assert!(fires(
-        MatchKind::Begin,
-        "价",
-        &"价".repeat(2 * MESSAGE_CHARS)
-    ));
+    assert!(fires(MatchKind::Begin, "价", &"价".repeat(2 * MESSAGE_CHARS)));
 }
 
 #[test]
@@ -85,18 +70,10 @@ fn captures_of_a_long_message_end_where_sight_ends() {
 #[test]
 fn hostile_messages_cost_bounded_work() {
     // Long repetitions, stacked marks, and a character that folds to eighteen.
-    let messages = [
-        "a".repeat(100_000),
-        format!("a{}", "\u{301}".repeat(100_000)),
-        "ﷺ".repeat(100_000),
-    ];
+    let messages =
+        ["a".repeat(100_000), format!("a{}", "\u{301}".repeat(100_000)), "ﷺ".repeat(100_000)];
     let near_miss = format!("{}b", "a".repeat(MAX_KEYWORD_CHARS - 1));
-    for kind in [
-        MatchKind::Exact,
-        MatchKind::Contains,
-        MatchKind::Begin,
-        MatchKind::End,
-    ] {
+    for kind in [MatchKind::Exact, MatchKind::Contains, MatchKind::Begin, MatchKind::End] {
         for words in [Words::Whole, Words::Partial] {
             let keywords = [near_miss.as_str(), "<a>a<b>a<c>a<d>a<e>b", "<x> <y> <z>b"];
             let rule = Rule::new((), kind, keywords).with_words(words);
@@ -112,10 +89,7 @@ fn hostile_messages_cost_bounded_work() {
 fn templates_are_bounded() {
     assert!(Template::parse(&"x".repeat(MAX_TEMPLATE_CHARS)).is_ok());
     let chars = MAX_TEMPLATE_CHARS + 1;
-    assert_eq!(
-        Template::parse(&"x".repeat(chars)),
-        Err(TemplateError::TooLong { chars })
-    );
+    assert_eq!(Template::parse(&"x".repeat(chars)), Err(TemplateError::TooLong { chars }));
 
     let template = Template::parse(&"{a}".repeat(1_000)).unwrap();
     let value = "x".repeat(MAX_RENDERED_CHARS / 1_000);

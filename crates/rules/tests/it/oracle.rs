@@ -50,13 +50,7 @@ fn invisible(c: char) -> bool {
 fn fold(text: &str, folding: Folding) -> Vec<Cell> {
     let visible = text.chars().filter(|&c| !invisible(c));
     let normal: Vec<char> = if folding.case {
-        visible
-            .nfd()
-            .default_case_fold()
-            .nfkc()
-            .default_case_fold()
-            .nfkc()
-            .collect()
+        visible.nfd().default_case_fold().nfkc().default_case_fold().nfkc().collect()
     } else {
         visible.nfkc().collect()
     };
@@ -64,11 +58,7 @@ fn fold(text: &str, folding: Folding) -> Vec<Cell> {
     for (index, &c) in normal.iter().enumerate() {
         if c != JOINER {
             let joined = index > 0 && normal[index - 1] == JOINER;
-            cells.push(Cell {
-                c,
-                soft: false,
-                joined,
-            });
+            cells.push(Cell { c, soft: false, joined });
         }
     }
     if folding.punctuation {
@@ -91,10 +81,7 @@ fn drop_punctuation(cells: &mut Vec<Cell>) {
             kept.push(*cell);
         } else if !("'‘’".contains(cell.c) && is(left, &[Letter, Mark]) && is(right, &[Letter]))
         {
-            kept.push(Cell {
-                c: DROPPED,
-                ..*cell
-            });
+            kept.push(Cell { c: DROPPED, ..*cell });
         }
     }
     *cells = kept;
@@ -116,11 +103,7 @@ fn fold_spaces(cells: &[Cell], spaces: bool) -> Vec<Cell> {
         let inner = |cell: Option<&Cell>| cell.is_some_and(|cell| !cell.c.is_whitespace());
         if inner(folded.last()) && inner(rest.first()) {
             let soft = run.iter().all(|cell| cell.c == DROPPED);
-            folded.push(Cell {
-                c: ' ',
-                soft,
-                joined: false,
-            });
+            folded.push(Cell { c: ' ', soft, joined: false });
         }
     }
     folded
@@ -181,11 +164,7 @@ struct Search<'m> {
 pub fn find(parts: &[Part], rule: &Rule<usize>, message: &str) -> Option<Vec<String>> {
     let message = fold(message, rule.folding);
     let tokens = tokens(parts, rule.folding);
-    let search = Search {
-        message: &message,
-        kind: rule.kind,
-        words: rule.words,
-    };
+    let search = Search { message: &message, kind: rule.kind, words: rule.words };
     let free = matches!(rule.kind, MatchKind::Contains | MatchKind::End);
     let starts = match tokens.first() {
         Some(Token::Text(_)) if free => 0..=message.len(),
@@ -193,11 +172,7 @@ pub fn find(parts: &[Part], rule: &Rule<usize>, message: &str) -> Option<Vec<Str
     };
     starts.into_iter().find_map(|start| {
         let edge = matches!(tokens.first(), Some(Token::Captures(_))) || search.edge(start);
-        if edge {
-            search.rest(&tokens, start)
-        } else {
-            None
-        }
+        if edge { search.rest(&tokens, start) } else { None }
     })
 }
 
@@ -216,11 +191,7 @@ impl Search<'_> {
                     let fits = self.edge(end) && (!anchored || end == self.message.len());
                     return fits.then(Vec::new);
                 }
-                if self.cuts_character(end) {
-                    None
-                } else {
-                    self.rest(rest, end)
-                }
+                if self.cuts_character(end) { None } else { self.rest(rest, end) }
             }
             Token::Captures(count) if rest.is_empty() => self.share(at, self.message.len(), *count),
             Token::Captures(count) => (at..=self.message.len()).find_map(|end| {

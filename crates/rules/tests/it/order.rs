@@ -3,11 +3,7 @@ use kabar_rules::{Folding, MatchKind, Rule, RuleSet};
 use MatchKind::{Begin, Contains, End, Exact};
 
 fn keys(rules: Vec<Rule<&'static str>>, message: &str) -> Vec<&'static str> {
-    RuleSet::compile(rules)
-        .unwrap()
-        .matches(message)
-        .map(|found| *found.key)
-        .collect()
+    RuleSet::compile(rules).unwrap().matches(message).map(|found| *found.key).collect()
 }
 
 #[test]
@@ -50,10 +46,7 @@ fn then_the_kind_then_the_longer_keyword_then_age() {
 fn a_rule_matches_once_with_its_longest_keyword() {
     let rules =
         RuleSet::compile([Rule::new((), Contains, ["a", "ccc", "bb", "bbb", "a b"])]).unwrap();
-    let found: Vec<_> = rules
-        .matches("a bbb ccc")
-        .map(|found| found.keyword)
-        .collect();
+    let found: Vec<_> = rules.matches("a bbb ccc").map(|found| found.keyword).collect();
     assert_eq!(found, [1]);
     let exact = RuleSet::compile([Rule::new((), Exact, ["x", "hello", "Hello!"])]).unwrap();
     let found: Vec<_> = exact.matches("hello").map(|found| found.keyword).collect();
@@ -68,10 +61,7 @@ fn rules_of_different_folding_share_one_order() {
         Rule::new("shouted", Exact, ["HELLO"]).with_folding(Folding::NONE),
         Rule::new("part", Contains, ["hello"]),
     ];
-    assert_eq!(
-        keys(rules.clone(), "Hello"),
-        ["as written", "folded", "part"]
-    );
+    assert_eq!(keys(rules.clone(), "Hello"), ["as written", "folded", "part"]);
     assert_eq!(keys(rules.clone(), "HELLO"), ["folded", "shouted", "part"]);
     assert_eq!(keys(rules, "hello!"), ["folded", "part"]);
 }

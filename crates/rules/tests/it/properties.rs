@@ -101,12 +101,7 @@ fn foldings() -> impl Strategy<Value = Folding> {
 }
 
 fn kinds() -> impl Strategy<Value = MatchKind> {
-    select(vec![
-        MatchKind::Exact,
-        MatchKind::Contains,
-        MatchKind::Begin,
-        MatchKind::End,
-    ])
+    select(vec![MatchKind::Exact, MatchKind::Contains, MatchKind::Begin, MatchKind::End])
 }
 
 fn text(
@@ -158,14 +153,10 @@ struct Definition {
 
 impl Definition {
     fn rule(&self, key: usize) -> Rule<usize> {
-        Rule::new(
-            key,
-            self.kind,
-            self.keywords.iter().map(|parts| written(parts)),
-        )
-        .with_words(self.words)
-        .with_folding(self.folding)
-        .with_priority(self.priority)
+        Rule::new(key, self.kind, self.keywords.iter().map(|parts| written(parts)))
+            .with_words(self.words)
+            .with_folding(self.folding)
+            .with_priority(self.priority)
     }
 }
 
@@ -195,10 +186,7 @@ fn alphabets() -> impl Strategy<Value = Vec<&'static str>> {
 fn cases() -> impl Strategy<Value = (Vec<Definition>, String)> {
     alphabets().prop_flat_map(|mut pieces| {
         pieces.push(" ");
-        (
-            proptest::collection::vec(definitions(&pieces), 1..4),
-            text(&pieces, 0..12),
-        )
+        (proptest::collection::vec(definitions(&pieces), 1..4), text(&pieces, 0..12))
     })
 }
 
@@ -222,21 +210,11 @@ fn expected(definitions: &[Definition], message: &str) -> Vec<(usize, usize, Vec
             })
             .min();
         if let Some((length, index, taken)) = best {
-            found.push((
-                Reverse(rule.priority),
-                rank(rule.kind),
-                length,
-                key,
-                index,
-                taken,
-            ));
+            found.push((Reverse(rule.priority), rank(rule.kind), length, key, index, taken));
         }
     }
     found.sort();
-    found
-        .into_iter()
-        .map(|(_, _, _, key, index, taken)| (key, index, taken))
-        .collect()
+    found.into_iter().map(|(_, _, _, key, index, taken)| (key, index, taken)).collect()
 }
 
 proptest! {

@@ -5,10 +5,7 @@ use serde_json::json;
 fn a_rule_is_plain_json() {
     let rule = Rule::new("r1".to_owned(), MatchKind::Begin, ["hi"])
         .with_priority(3)
-        .with_folding(Folding {
-            punctuation: false,
-            ..Folding::ALL
-        })
+        .with_folding(Folding { punctuation: false, ..Folding::ALL })
         .with_words(Words::Partial);
     let value = json!({
         "key": "r1",
@@ -27,24 +24,13 @@ fn what_is_left_out_has_the_default() {
     let value =
         json!({ "key": 1, "kind": "contains", "keywords": ["a"], "folding": { "case": false } });
     let rule: Rule<u8> = serde_json::from_value(value).unwrap();
-    let folding = Folding {
-        case: false,
-        ..Folding::ALL
-    };
-    assert_eq!(
-        rule,
-        Rule::new(1, MatchKind::Contains, ["a"]).with_folding(folding)
-    );
+    let folding = Folding { case: false, ..Folding::ALL };
+    assert_eq!(rule, Rule::new(1, MatchKind::Contains, ["a"]).with_folding(folding));
 }
 
 #[test]
 fn kinds_are_written_as_they_are_named() {
-    for kind in [
-        MatchKind::Exact,
-        MatchKind::Contains,
-        MatchKind::Begin,
-        MatchKind::End,
-    ] {
+    for kind in [MatchKind::Exact, MatchKind::Contains, MatchKind::Begin, MatchKind::End] {
         assert_eq!(serde_json::to_value(kind).unwrap(), json!(kind.as_str()));
     }
 }

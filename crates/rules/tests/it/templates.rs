@@ -2,12 +2,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use kabar_rules::{MatchKind, Missing, RenderError, Rule, RuleSet, Template, TemplateError};
 
-const VALUES: [(&str, &str); 4] = [
-    ("name", "Sari"),
-    ("empty", ""),
-    ("blank", " \t"),
-    ("braces", "{name} {{x}} {"),
-];
+const VALUES: [(&str, &str); 4] =
+    [("name", "Sari"), ("empty", ""), ("blank", " \t"), ("braces", "{name} {{x}} {")];
 
 #[test]
 fn variables_become_values() {
@@ -30,9 +26,7 @@ fn variables_become_values() {
         ("{braces}{name}", "{name} {{x}} {Sari"),
     ];
     for (template, expected) in cases {
-        let rendered = Template::parse(template)
-            .unwrap()
-            .render(&VALUES, Missing::Error);
+        let rendered = Template::parse(template).unwrap().render(&VALUES, Missing::Error);
         assert_eq!(rendered.as_deref(), Ok(expected), "{template}");
     }
 }
@@ -40,21 +34,10 @@ fn variables_become_values() {
 #[test]
 fn a_missing_value_is_a_hole_or_an_error() {
     let template = Template::parse("Hello {nobody}!").unwrap();
-    assert_eq!(
-        template.render(&VALUES, Missing::Empty).as_deref(),
-        Ok("Hello !")
-    );
+    assert_eq!(template.render(&VALUES, Missing::Empty).as_deref(), Ok("Hello !"));
     let error = template.render(&VALUES, Missing::Error).unwrap_err();
-    assert_eq!(
-        error,
-        RenderError::MissingValue {
-            name: "nobody".to_owned()
-        }
-    );
-    assert_eq!(
-        error.to_string(),
-        "`{nobody}` has no value; give one, or a default: `{nobody|…}`"
-    );
+    assert_eq!(error, RenderError::MissingValue { name: "nobody".to_owned() });
+    assert_eq!(error.to_string(), "`{nobody}` has no value; give one, or a default: `{nobody|…}`");
 }
 
 #[test]
@@ -66,27 +49,9 @@ fn a_wrong_template_is_refused_with_the_place() {
         ("{a|{b}}", TemplateError::Unclosed { at: 0 }),
         ("é }", TemplateError::Unopened { at: 2 }),
         ("{name}}", TemplateError::Unopened { at: 6 }),
-        (
-            "{}",
-            TemplateError::InvalidName {
-                at: 0,
-                name: String::new(),
-            },
-        ),
-        (
-            "{|x}",
-            TemplateError::InvalidName {
-                at: 0,
-                name: String::new(),
-            },
-        ),
-        (
-            "a {b c}",
-            TemplateError::InvalidName {
-                at: 2,
-                name: "b c".to_owned(),
-            },
-        ),
+        ("{}", TemplateError::InvalidName { at: 0, name: String::new() }),
+        ("{|x}", TemplateError::InvalidName { at: 0, name: String::new() }),
+        ("a {b c}", TemplateError::InvalidName { at: 2, name: "b c".to_owned() }),
     ];
     for (template, expected) in cases {
         assert_eq!(Template::parse(template), Err(expected), "{template}");
@@ -114,10 +79,7 @@ fn values_come_from_many_places() {
         |values: &dyn kabar_rules::Values| template.render(values, Missing::Empty).unwrap();
     assert_eq!(render(&()), "-");
     assert_eq!(render(&vec![("a", "1")]), "1-");
-    assert_eq!(
-        render(&HashMap::from([("a".to_owned(), "1".to_owned())])),
-        "1-"
-    );
+    assert_eq!(render(&HashMap::from([("a".to_owned(), "1".to_owned())])), "1-");
     assert_eq!(render(&BTreeMap::from([("b", "2")])), "2");
     assert_eq!(render(&([("a", "1")], [("a", "0"), ("b", "2")])), "12");
     let rules = RuleSet::compile([Rule::new((), MatchKind::Exact, ["<a> and <b>"])]).unwrap();

@@ -43,8 +43,5 @@ pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
 }
 
 pub(super) async fn unknown(uri: Uri) -> Refusal {
-    Refusal(
-        StatusCode::NOT_FOUND,
-        format!("no control call {}", uri.path()),
-    )
+    Refusal(StatusCode::NOT_FOUND, format!("no control call {}", uri.path()))
 }

@@ -49,11 +49,7 @@ pub(super) async fn accounts(State(world): Shared) -> Json<Vec<Account>> {
 pub(super) async fn add_account(State(world): Shared, body: Bytes) -> Reply<Account> {
     let new = read(&body)?;
     let now_ms = world.clock.now_ms();
-    Ok(Json(world.directory().add_account(
-        new,
-        &world.dice,
-        now_ms,
-    )?))
+    Ok(Json(world.directory().add_account(new, &world.dice, now_ms)?))
 }
 
 pub(super) async fn add_number(
@@ -62,11 +58,7 @@ pub(super) async fn add_number(
     body: Bytes,
 ) -> Reply<Number> {
     let new = read(&body)?;
-    Ok(Json(world.directory().add_number(
-        &waba,
-        new,
-        &world.dice,
-    )?))
+    Ok(Json(world.directory().add_number(&waba, new, &world.dice)?))
 }
 
 #[derive(Deserialize)]
@@ -82,9 +74,7 @@ pub(super) async fn add_token(
 ) -> Reply<Value> {
     let NewToken { token } = read(&body)?;
     let now_ms = world.clock.now_ms();
-    let token = world
-        .directory()
-        .add_token(&waba, token, &world.dice, now_ms)?;
+    let token = world.directory().add_token(&waba, token, &world.dice, now_ms)?;
     Ok(Json(json!({"token": token})))
 }
 
@@ -117,9 +107,7 @@ pub(super) async fn clear_webhook(
     State(world): Shared,
     Query(which): Query<WhichApp>,
 ) -> Json<Value> {
-    world
-        .directory()
-        .clear_callback(which.app_id.as_deref().unwrap_or(DEFAULT_APP_ID));
+    world.directory().clear_callback(which.app_id.as_deref().unwrap_or(DEFAULT_APP_ID));
     Json(json!({"success": true}))
 }
 
@@ -129,9 +117,7 @@ pub(super) async fn customers(State(world): Shared) -> Json<Vec<Customer>> {
 
 pub(super) async fn customer(State(world): Shared, Path(number): Path<String>) -> Reply<Customer> {
     let found = world.people().find(&number).cloned();
-    Ok(Json(found.ok_or_else(|| {
-        SandboxError::not_found("customer", number)
-    })?))
+    Ok(Json(found.ok_or_else(|| SandboxError::not_found("customer", number))?))
 }
 
 pub(super) async fn put_customer(

@@ -37,14 +37,8 @@ pub(super) struct NewMedia {
 }
 
 pub(super) async fn add_media(State(world): Shared, body: Bytes) -> Reply<Value> {
-    let NewMedia {
-        phone_number_id,
-        mime_type,
-        data,
-    } = read(&body)?;
-    let number = phone_number_id
-        .as_deref()
-        .unwrap_or(DEFAULT_PHONE_NUMBER_ID);
+    let NewMedia { phone_number_id, mime_type, data } = read(&body)?;
+    let number = phone_number_id.as_deref().unwrap_or(DEFAULT_PHONE_NUMBER_ID);
     let id = world.store_media(number, &mime_type, data.0)?;
     Ok(Json(json!({"id": id})))
 }
@@ -92,9 +86,7 @@ pub(super) struct Newest {
 }
 
 pub(super) async fn webhooks(State(world): Shared, Query(newest): Query<Newest>) -> Json<Value> {
-    let data = world
-        .courier
-        .newest(newest.limit.unwrap_or(DEFAULT_WEBHOOKS));
+    let data = world.courier.newest(newest.limit.unwrap_or(DEFAULT_WEBHOOKS));
     Json(json!({"counts": world.courier.counts(), "data": data}))
 }
 

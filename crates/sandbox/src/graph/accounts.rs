@@ -47,16 +47,11 @@ pub(super) async fn debug_token(
     let directory = world.directory();
     let Some(grant) = directory.grant(token) else {
         let error = json!({"code": 190, "message": "Invalid OAuth access token."});
-        return Ok(Json(
-            json!({"data": {"error": error, "is_valid": false, "scopes": []}}),
-        ));
+        return Ok(Json(json!({"data": {"error": error, "is_valid": false, "scopes": []}})));
     };
     let account = directory.account(grant.waba_id());
     let app_id = account.map_or_else(|| DEFAULT_APP_ID.to_owned(), |account| account.app_id);
-    let scopes = [
-        "whatsapp_business_management",
-        "whatsapp_business_messaging",
-    ];
+    let scopes = ["whatsapp_business_management", "whatsapp_business_messaging"];
     let granular = scopes.map(|scope| json!({"scope": scope, "target_ids": [grant.waba_id()]}));
     Ok(Json(json!({"data": {
         "app_id": app_id,

@@ -35,31 +35,21 @@ impl FromRequestParts<Arc<World>> for AnyCaller {
         let token = token(parts).ok_or_else(missing)?;
         let directory = world.directory();
         if let Some((app_id, secret)) = token.split_once('|')
-            && directory
-                .app(app_id)
-                .is_some_and(|app| app.secret == secret)
+            && directory.app(app_id).is_some_and(|app| app.secret == secret)
         {
-            return Ok(Self {
-                app_id: Some(app_id.to_owned()),
-            });
+            return Ok(Self { app_id: Some(app_id.to_owned()) });
         }
         directory.access(&token).map(|_| Self { app_id: None })
     }
 }
 
 fn missing() -> GraphError {
-    GraphError::token(
-        "An access token is required to request this resource.",
-        None,
-    )
+    GraphError::token("An access token is required to request this resource.", None)
 }
 
 /// The token from `Authorization: Bearer` or `?access_token=`.
 fn token(parts: &Parts) -> Option<String> {
-    let header = parts
-        .headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
+    let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     if let Some(header) = header {
         let (scheme, token) = header.split_once(' ')?;
         let known = scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("oauth");

@@ -12,10 +12,7 @@ pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Object, GraphErro
     if body.is_empty() {
         return Ok(Map::new());
     }
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if kind.starts_with("application/x-www-form-urlencoded") {
         return Ok(form(body));
     }
@@ -29,15 +26,8 @@ pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Object, GraphErro
 
 fn form(body: &[u8]) -> Object {
     let pairs = url::form_urlencoded::parse(body).map(|(key, text)| {
-        let nested = text
-            .starts_with(['{', '['])
-            .then(|| serde_json::from_str(&text).ok());
-        (
-            key.into_owned(),
-            nested
-                .flatten()
-                .unwrap_or_else(|| Value::from(text.as_ref())),
-        )
+        let nested = text.starts_with(['{', '[']).then(|| serde_json::from_str(&text).ok());
+        (key.into_owned(), nested.flatten().unwrap_or_else(|| Value::from(text.as_ref())))
     });
     pairs.collect()
 }

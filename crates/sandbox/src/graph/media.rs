@@ -35,9 +35,7 @@ pub(super) async fn upload(
     }
     let form = read(form).await?;
     if !form.product {
-        return Err(GraphError::parameter(
-            "The parameter messaging_product is required.",
-        ));
+        return Err(GraphError::parameter("The parameter messaging_product is required."));
     }
     let Some((data, file_type)) = form.file else {
         return Err(GraphError::parameter("The parameter file is required."));
@@ -89,10 +87,7 @@ fn refused(flaw: MediaFlaw, mime_type: &str) -> GraphError {
 /// A file, if the caller's account owns it.
 pub(super) fn find(world: &World, access: &Access, id: &str) -> Option<StoredMedia> {
     let file = world.media().get(id, world.clock.now_ms())?;
-    let own = world
-        .directory()
-        .number(access, &file.phone_number_id)
-        .is_some();
+    let own = world.directory().number(access, &file.phone_number_id).is_some();
     own.then_some(file)
 }
 

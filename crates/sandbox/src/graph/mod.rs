@@ -38,33 +38,21 @@ pub(crate) fn routes(world: &Arc<World>) -> Router<Arc<World>> {
     Router::new()
         .route("/debug_token", get(accounts::debug_token))
         .route("/whatsapp_business/attachments/", get(media::download))
-        .route(
-            "/{id}",
-            get(objects::show)
-                .post(objects::update)
-                .delete(objects::remove),
-        )
+        .route("/{id}", get(objects::show).post(objects::update).delete(objects::remove))
         .route("/{id}/messages", post(send::messages))
         .route("/{id}/marketing_messages", post(send::messages))
         .route("/{id}/media", post(media::upload))
         .route("/{id}/register", post(numbers::register))
         .route("/{id}/deregister", post(numbers::deregister))
-        .route(
-            "/{id}/whatsapp_business_profile",
-            get(profile::show).post(profile::update),
-        )
+        .route("/{id}/whatsapp_business_profile", get(profile::show).post(profile::update))
         .route("/{id}/phone_numbers", get(numbers::list))
         .route(
             "/{id}/message_templates",
-            get(templates::list)
-                .post(templates::create)
-                .delete(templates::remove),
+            get(templates::list).post(templates::create).delete(templates::remove),
         )
         .route(
             "/{id}/subscribed_apps",
-            get(subscriptions::list)
-                .post(subscriptions::create)
-                .delete(subscriptions::remove),
+            get(subscriptions::list).post(subscriptions::create).delete(subscriptions::remove),
         )
         .route("/{id}/subscriptions", post(subscriptions::app_webhook))
         .fallback(unknown_path)

@@ -57,10 +57,7 @@ pub(super) fn view(number: &Number) -> Value {
 
 /// A number as Meta displays it.
 fn pretty(digits: &str) -> String {
-    match digits
-        .strip_prefix('1')
-        .map(|rest| (rest.get(..3), rest.get(3..6), rest.get(6..)))
-    {
+    match digits.strip_prefix('1').map(|rest| (rest.get(..3), rest.get(3..6), rest.get(6..))) {
         Some((Some(area), Some(office), Some(line))) if line.len() == 4 => {
             format!("+1 {area}-{office}-{line}")
         }
@@ -75,40 +72,27 @@ pub(super) async fn list(
     Path(waba_id): Path<String>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Json<Value>, GraphError> {
-    let account = world
-        .directory()
-        .account(&waba_id)
-        .filter(|_| waba_id == access.waba_id);
+    let account = world.directory().account(&waba_id).filter(|_| waba_id == access.waba_id);
     let account = account.ok_or_else(|| GraphError::no_object("get", &waba_id))?;
     let fields = query.get("fields").map(String::as_str);
-    let items = account
-        .numbers
-        .iter()
-        .map(|it| select(view(it), fields, &DEFAULT_FIELDS));
+    let items = account.numbers.iter().map(|it| select(view(it), fields, &DEFAULT_FIELDS));
     let address = address(&world, &version, &format!("{waba_id}/phone_numbers"));
     page(items.collect(), &query, &address).map(Json)
 }
 
 /// The public address of a Graph path.
 pub(super) fn address(world: &World, version: &GraphVersion, path: &str) -> String {
-    let version = version
-        .0
-        .as_ref()
-        .map_or_else(String::new, |it| format!("/{it}"));
+    let version = version.0.as_ref().map_or_else(String::new, |it| format!("/{it}"));
     format!("{}{version}/{path}", world.public_url)
 }
 
 /// A PIN has six digits.
 pub(super) fn check_pin(pin: &Value) -> Result<(), GraphError> {
-    let text = pin
-        .as_str()
-        .map_or_else(|| pin.to_string(), ToOwned::to_owned);
+    let text = pin.as_str().map_or_else(|| pin.to_string(), ToOwned::to_owned);
     if text.len() == 6 && text.bytes().all(|b| b.is_ascii_digit()) {
         Ok(())
     } else {
-        Err(GraphError::parameter(
-            "Param pin must be 6 characters long.",
-        ))
+        Err(GraphError::parameter("Param pin must be 6 characters long."))
     }
 }
 
@@ -121,9 +105,8 @@ pub(super) async fn register(
 ) -> Result<Json<Value>, GraphError> {
     let request = body::read(&headers, &raw)?;
     let mut directory = world.directory();
-    let number = directory
-        .number_mut(&access, &id)
-        .ok_or_else(|| GraphError::no_object("post", &id))?;
+    let number =
+        directory.number_mut(&access, &id).ok_or_else(|| GraphError::no_object("post", &id))?;
     crate::validate::product(&request)?;
     let pin = request
         .get("pin")
@@ -139,9 +122,8 @@ pub(super) async fn deregister(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, GraphError> {
     let mut directory = world.directory();
-    let number = directory
-        .number_mut(&access, &id)
-        .ok_or_else(|| GraphError::no_object("post", &id))?;
+    let number =
+        directory.number_mut(&access, &id).ok_or_else(|| GraphError::no_object("post", &id))?;
     if !number.registered {
         return Err(GraphError::of(133_010));
     }

@@ -35,21 +35,12 @@ pub(super) async fn show(
             .account(&id)
             .map(|account| select(accounts::view(&account), fields, &accounts::DEFAULT_FIELDS))
     } else if let Some(number) = directory.number(&access, &id) {
-        Some(select(
-            numbers::view(number),
-            fields,
-            &numbers::DEFAULT_FIELDS,
-        ))
+        Some(select(numbers::view(number), fields, &numbers::DEFAULT_FIELDS))
     } else {
-        let template = directory
-            .templates(&access.waba_id)
-            .iter()
-            .find(|it| it.id == id);
+        let template = directory.templates(&access.waba_id).iter().find(|it| it.id == id);
         template.map(|template| select(template.view(), fields, &[]))
     };
-    found
-        .map(Json)
-        .ok_or_else(|| GraphError::no_object("get", &id))
+    found.map(Json).ok_or_else(|| GraphError::no_object("get", &id))
 }
 
 /// `POST /P`: a PIN, or a callback for this number alone.

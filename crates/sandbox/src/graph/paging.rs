@@ -21,9 +21,7 @@ pub(super) fn page(
         None => DEFAULT_LIMIT,
         Some(Ok(limit @ 1..)) => limit.min(MAX_LIMIT),
         Some(_) => {
-            return Err(GraphError::parameter(
-                "Param limit must be a positive integer",
-            ));
+            return Err(GraphError::parameter("Param limit must be a positive integer"));
         }
     };
     let total = items.len();
@@ -36,11 +34,7 @@ pub(super) fn page(
         (None, Some(cursor)) => position(cursor)?.min(total),
         _ => start.saturating_add(limit).min(total),
     };
-    let shown: Vec<_> = items
-        .into_iter()
-        .skip(start)
-        .take(end.saturating_sub(start))
-        .collect();
+    let shown: Vec<_> = items.into_iter().skip(start).take(end.saturating_sub(start)).collect();
     if shown.is_empty() {
         return Ok(json!({"data": []}));
     }
@@ -65,11 +59,7 @@ fn cursor(position: usize) -> String {
 fn position(cursor: &str) -> Result<usize, GraphError> {
     let read = || {
         let raw = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-        std::str::from_utf8(&raw)
-            .ok()?
-            .strip_prefix("sandbox:")?
-            .parse()
-            .ok()
+        std::str::from_utf8(&raw).ok()?.strip_prefix("sandbox:")?.parse().ok()
     };
     read().ok_or_else(|| GraphError::parameter("Invalid cursors values"))
 }
@@ -88,11 +78,7 @@ pub(super) fn select(object: Value, fields: Option<&str>, default: &[&str]) -> V
                 None => default.is_empty() || default.contains(&key),
             }
     };
-    Value::Object(
-        all.into_iter()
-            .filter(|(key, _)| wanted(key))
-            .collect::<Map<_, _>>(),
-    )
+    Value::Object(all.into_iter().filter(|(key, _)| wanted(key)).collect::<Map<_, _>>())
 }
 
 /// The names before braces and dots, at the top level of a field list.

@@ -17,12 +17,8 @@ use crate::validate::{self, Object};
 use crate::world::World;
 
 /// Longest values in characters. Meta, "Business profiles".
-const TEXTS: [(&str, usize); 4] = [
-    ("about", 139),
-    ("address", 256),
-    ("description", 512),
-    ("email", 128),
-];
+const TEXTS: [(&str, usize); 4] =
+    [("about", 139), ("address", 256), ("description", 512), ("email", 128)];
 
 const VERTICALS: [&str; 24] = [
     "UNDEFINED",
@@ -115,9 +111,7 @@ fn checked(request: Object) -> Result<Map<String, Value>, GraphError> {
 
 fn check_text(name: &str, value: &Value) -> Result<(), GraphError> {
     let Some((_, max)) = TEXTS.iter().find(|(key, _)| *key == name) else {
-        return Err(GraphError::parameter(format!(
-            "Unexpected key \"{name}\" on param \"$\"."
-        )));
+        return Err(GraphError::parameter(format!("Unexpected key \"{name}\" on param \"$\".")));
     };
     match value.as_str() {
         Some(text) if text.chars().count() <= *max => Ok(()),
@@ -133,9 +127,5 @@ fn check_websites(value: &Value) -> Result<(), GraphError> {
         sites.len() <= 2 && sites.iter().all(short)
     });
     let text = "Param websites must be at most 2 addresses of at most 256 characters.";
-    if good {
-        Ok(())
-    } else {
-        Err(GraphError::parameter(text))
-    }
+    if good { Ok(()) } else { Err(GraphError::parameter(text)) }
 }

@@ -58,11 +58,7 @@ async fn handle(
     }
     let send = check(world, access, number, request)?;
     let customer = &send.customer;
-    let names = [
-        customer.number.as_str(),
-        customer.wa_id.as_str(),
-        customer.user_id.as_str(),
-    ];
+    let names = [customer.number.as_str(), customer.wa_id.as_str(), customer.user_id.as_str()];
     let effect = trouble::strike(world, FaultPoint::Send, Some(id), &names);
     let run = accept(world, send, effect.as_ref());
     Ok(trouble::under(world, effect.clone(), run).await)
@@ -102,9 +98,7 @@ fn check(
     let now_ms = world.clock.now_ms();
     throttle(world, &number, &customer, now_ms)?;
     let media_failure = attachments(world, &draft, now_ms)?;
-    let window_open = world
-        .people()
-        .window_open(&customer.number, &number.id, now_ms);
+    let window_open = world.people().window_open(&customer.number, &number.id, now_ms);
     let outside = !window_open && draft.template_category.is_none();
     let window_failure = match world.settings().window {
         WindowMode::Sync if outside => {
@@ -118,16 +112,7 @@ fn check(
     let absent = (!customer.on_whatsapp).then_some(131_026);
     let failure = media_failure.or(absent).or(window_failure);
     let waba_id = access.waba_id.clone();
-    Ok(Send {
-        waba_id,
-        number,
-        customer,
-        recipient,
-        draft,
-        window_open,
-        failure,
-        request,
-    })
+    Ok(Send { waba_id, number, customer, recipient, draft, window_open, failure, request })
 }
 
 fn throttle(
@@ -145,9 +130,7 @@ fn throttle(
         return Err(GraphError::detailed(130_429, details));
     }
     if settings.pair_limit
-        && !world
-            .limits()
-            .within_pair_limit(&number.id, &customer.number, now_ms)
+        && !world.limits().within_pair_limit(&number.id, &customer.number, now_ms)
     {
         let details = "Message failed to send because there were too many messages sent from this \
                        phone number to the same user in a short period of time";
@@ -175,16 +158,7 @@ fn attachments(world: &World, draft: &Draft, now_ms: u64) -> Result<Option<u32>,
 
 /// The moment of acceptance: the message is remembered and sets out.
 async fn accept(world: &Arc<World>, send: Send, effect: Option<&FaultEffect>) -> Response {
-    let Send {
-        waba_id,
-        number,
-        customer,
-        recipient,
-        draft,
-        window_open,
-        failure,
-        request,
-    } = send;
+    let Send { waba_id, number, customer, recipient, draft, window_open, failure, request } = send;
     let wamid: Arc<str> = wamid::outgoing(&world.dice, &customer.wa_id).into();
     let reference: Option<Arc<str>> = draft.reference.as_deref().map(Arc::from);
     world.messages().accept(Accepted {
@@ -200,22 +174,11 @@ async fn accept(world: &Arc<World>, send: Send, effect: Option<&FaultEffect>) ->
         body: Value::Object(request).to_string().into(),
     });
     let answer = answer(&recipient, &customer, &wamid);
-    let names = [
-        customer.number.as_str(),
-        customer.wa_id.as_str(),
-        customer.user_id.as_str(),
-    ];
-    let place = Place {
-        point: FaultPoint::Statuses,
-        phone_number_id: Some(&number.id),
-        customer: &names,
-    };
+    let names = [customer.number.as_str(), customer.wa_id.as_str(), customer.user_id.as_str()];
+    let place =
+        Place { point: FaultPoint::Statuses, phone_number_id: Some(&number.id), customer: &names };
     let faults = world.faults().strike_all(place, &world.dice);
-    let scripted = if let Some(FaultEffect::Fail { code }) = effect {
-        Some(*code)
-    } else {
-        None
-    };
+    let scripted = if let Some(FaultEffect::Fail { code }) = effect { Some(*code) } else { None };
     let at_once = matches!(effect, Some(FaultEffect::StatusFirst));
     let (witness, mut arrived) = mpsc::channel(1);
     let journey = Journey {
@@ -270,9 +233,7 @@ fn mark_read(world: &World, number: &Number, request: &Object) -> Result<Respons
         None => false,
         Some(indicator) if indicator.get("type").and_then(Value::as_str) == Some("text") => true,
         Some(_) => {
-            return Err(GraphError::parameter(
-                "Param typing_indicator['type'] must be text",
-            ));
+            return Err(GraphError::parameter("Param typing_indicator['type'] must be text"));
         }
     };
     world.messages().mark_read(ReadMark {

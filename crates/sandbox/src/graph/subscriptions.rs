@@ -22,10 +22,7 @@ pub(super) async fn list(
     Caller(access): Caller,
     Path(waba_id): Path<String>,
 ) -> Result<Json<Value>, GraphError> {
-    let account = world
-        .directory()
-        .account(&waba_id)
-        .filter(|_| waba_id == access.waba_id);
+    let account = world.directory().account(&waba_id).filter(|_| waba_id == access.waba_id);
     let account = account.ok_or_else(|| GraphError::no_object("get", &waba_id))?;
     let mut data = Vec::new();
     if account.subscribed {
@@ -117,15 +114,9 @@ pub(super) async fn app_webhook(
         return Err(GraphError::no_object("post", &app_id));
     }
     let mut request = body::read(&headers, &raw)?;
-    request.extend(
-        query
-            .into_iter()
-            .map(|(key, value)| (key, Value::from(value))),
-    );
+    request.extend(query.into_iter().map(|(key, value)| (key, Value::from(value))));
     if body::text(&request, "object") != Some("whatsapp_business_account") {
-        return Err(GraphError::parameter(
-            "Param object must be whatsapp_business_account",
-        ));
+        return Err(GraphError::parameter("Param object must be whatsapp_business_account"));
     }
     let callback_url = body::text(&request, "callback_url")
         .ok_or_else(|| GraphError::parameter("The parameter callback_url is required."))?;
@@ -138,9 +129,5 @@ pub(super) async fn app_webhook(
     let handshake = save_webhook(&world, config)
         .await
         .map_err(|error| GraphError::detailed(100, error.to_string()))?;
-    if handshake.passed {
-        Ok(body::success())
-    } else {
-        Err(unverified(&handshake.detail))
-    }
+    if handshake.passed { Ok(body::success()) } else { Err(unverified(&handshake.detail)) }
 }

@@ -19,22 +19,11 @@ use crate::templates::Template;
 use crate::world::World;
 
 /// What Meta shows when no fields are asked for.
-const DEFAULT_FIELDS: [&str; 7] = [
-    "id",
-    "name",
-    "parameter_format",
-    "components",
-    "language",
-    "status",
-    "category",
-];
+const DEFAULT_FIELDS: [&str; 7] =
+    ["id", "name", "parameter_format", "components", "language", "status", "category"];
 
 fn own(access: &Access, waba_id: &str, method: &str) -> Result<(), GraphError> {
-    if access.waba_id == waba_id {
-        Ok(())
-    } else {
-        Err(GraphError::no_object(method, waba_id))
-    }
+    if access.waba_id == waba_id { Ok(()) } else { Err(GraphError::no_object(method, waba_id)) }
 }
 
 pub(super) async fn list(
@@ -48,13 +37,8 @@ pub(super) async fn list(
     let fields = query.get("fields").map(String::as_str);
     let items: Vec<_> = {
         let directory = world.directory();
-        let fitting = directory
-            .templates(&waba_id)
-            .iter()
-            .filter(|it| fits(it, &query));
-        fitting
-            .map(|it| select(it.view(), fields, &DEFAULT_FIELDS))
-            .collect()
+        let fitting = directory.templates(&waba_id).iter().filter(|it| fits(it, &query));
+        fitting.map(|it| select(it.view(), fields, &DEFAULT_FIELDS)).collect()
     };
     let total = items.len();
     let address = address(&world, &version, &format!("{waba_id}/message_templates"));
@@ -106,9 +90,7 @@ pub(super) async fn create(
     let request = body::read(&headers, &raw)?;
     for key in ["name", "language", "category"] {
         if body::text(&request, key).is_none() {
-            return Err(GraphError::parameter(format!(
-                "The parameter {key} is required."
-            )));
+            return Err(GraphError::parameter(format!("The parameter {key} is required.")));
         }
     }
     let name = body::text(&request, "name").unwrap_or_default();

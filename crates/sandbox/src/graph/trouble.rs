@@ -32,11 +32,7 @@ pub(super) async fn middleware(
     let about_media = path.ends_with("/media")
         || path.starts_with("/whatsapp_business/")
         || world.media().get(id, world.clock.now_ms()).is_some();
-    let point = if about_media {
-        FaultPoint::Media
-    } else {
-        FaultPoint::Call
-    };
+    let point = if about_media { FaultPoint::Media } else { FaultPoint::Call };
     let effect = strike(&world, point, Some(id), &[]);
     under(&world, effect, next.run(request)).await
 }
@@ -48,14 +44,7 @@ pub(super) fn strike(
     phone_number_id: Option<&str>,
     customer: &[&str],
 ) -> Option<FaultEffect> {
-    world.faults().strike(
-        Place {
-            point,
-            phone_number_id,
-            customer,
-        },
-        &world.dice,
-    )
+    world.faults().strike(Place { point, phone_number_id, customer }, &world.dice)
 }
 
 /// Runs a call under a fault. `run` is where the call takes effect.
@@ -70,20 +59,12 @@ pub(super) async fn under(
             let status = status.unwrap_or(error.status);
             error.with_status(status).into_response()
         }
-        Some(FaultEffect::Http {
-            status,
-            graph: true,
-        }) => GraphError::of(2).with_status(status).into_response(),
-        Some(FaultEffect::Http {
-            status,
-            graph: false,
-        }) => {
+        Some(FaultEffect::Http { status, graph: true }) => {
+            GraphError::of(2).with_status(status).into_response()
+        }
+        Some(FaultEffect::Http { status, graph: false }) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-            (
-                status,
-                "<html><body>Sorry, something went wrong.</body></html>",
-            )
-                .into_response()
+            (status, "<html><body>Sorry, something went wrong.</body></html>").into_response()
         }
         Some(FaultEffect::Hang { accept, for_ms }) => {
             if accept {

@@ -19,32 +19,21 @@ pub(super) fn text(body: &Object, draft: &mut Draft) -> Checked {
     };
     let content = item(content, "text")?;
     let Some(words) = content.get("body") else {
-        return Err(GraphError::parameter(
-            "The parameter text['body'] is required.",
-        ));
+        return Err(GraphError::parameter("The parameter text['body'] is required."));
     };
     let Some(words) = words.as_str() else {
-        return Err(GraphError::parameter(
-            "Param text['body'] must be a string.",
-        ));
+        return Err(GraphError::parameter("Param text['body'] must be a string."));
     };
     if words.trim().is_empty() {
-        return Err(GraphError::parameter(
-            "The parameter text['body'] is required.",
-        ));
+        return Err(GraphError::parameter("The parameter text['body'] is required."));
     }
     if words.chars().count() > TEXT_MAX {
         return Err(GraphError::parameter(format!(
             "Param text['body'] must be at most {TEXT_MAX} characters long."
         )));
     }
-    if content
-        .get("preview_url")
-        .is_some_and(|it| !it.is_boolean() && !it.is_string())
-    {
-        return Err(GraphError::parameter(
-            "Param text['preview_url'] must be a boolean.",
-        ));
+    if content.get("preview_url").is_some_and(|it| !it.is_boolean() && !it.is_string()) {
+        return Err(GraphError::parameter("Param text['preview_url'] must be a boolean."));
     }
     words.clone_into(&mut draft.text);
     Ok(())
@@ -54,12 +43,7 @@ pub(super) fn media(body: &Object, kind: MediaKind, draft: &mut Draft) -> Checke
     let name = kind.name();
     let content = object(body, name, name)?;
     attachment(content, kind, name, draft)?;
-    let caption = optional_text(
-        content,
-        "caption",
-        &format!("{name}['caption']"),
-        CAPTION_MAX,
-    )?;
+    let caption = optional_text(content, "caption", &format!("{name}['caption']"), CAPTION_MAX)?;
     if let Some(caption) = caption {
         if matches!(kind, MediaKind::Audio | MediaKind::Sticker) {
             let text = format!("Unexpected key \"caption\" on param \"{name}\".");
@@ -85,9 +69,9 @@ pub(super) fn attachment(
     draft: &mut Draft,
 ) -> Checked {
     match (content.get("id"), content.get("link")) {
-        (Some(_), Some(_)) => Err(GraphError::parameter(format!(
-            "Only one of id and link is allowed on {path}."
-        ))),
+        (Some(_), Some(_)) => {
+            Err(GraphError::parameter(format!("Only one of id and link is allowed on {path}.")))
+        }
         (None, None) => Err(GraphError::parameter(format!(
             "The parameter {path}['link'] or {path}['id'] is required."
         ))),
@@ -119,17 +103,9 @@ pub(super) fn contacts(body: &Object) -> Checked {
     for card in array(body, "contacts", "contacts", (1, 257))? {
         let card = item(card, "contacts[]")?;
         let name = object(card, "name", "contacts['name']")?;
-        required(
-            name,
-            "formatted_name",
-            "contacts['name']['formatted_name']",
-            1_024,
-        )?;
+        required(name, "formatted_name", "contacts['name']['formatted_name']", 1_024)?;
         let parts = ["first_name", "last_name", "middle_name", "suffix", "prefix"];
-        if !parts
-            .iter()
-            .any(|part| name.get(*part).is_some_and(Value::is_string))
-        {
+        if !parts.iter().any(|part| name.get(*part).is_some_and(Value::is_string)) {
             return Err(GraphError::detailed(
                 131_009,
                 "contacts['name'] needs formatted_name and at least one more part",
@@ -150,14 +126,8 @@ fn birthday(card: &Object) -> Checked {
     let Some(day) = optional_text(card, "birthday", "contacts['birthday']", 10)? else {
         return Ok(());
     };
-    let parts: Vec<_> = day
-        .split('-')
-        .map(|part| (part.len(), part.parse::<u16>()))
-        .collect();
-    if matches!(
-        parts.as_slice(),
-        [(4, Ok(_)), (2, Ok(1..=12)), (2, Ok(1..=31))]
-    ) {
+    let parts: Vec<_> = day.split('-').map(|part| (part.len(), part.parse::<u16>())).collect();
+    if matches!(parts.as_slice(), [(4, Ok(_)), (2, Ok(1..=12)), (2, Ok(1..=31))]) {
         Ok(())
     } else {
         Err(GraphError::value("contacts['birthday'] must be YYYY-MM-DD"))
@@ -168,9 +138,7 @@ pub(super) fn reaction(body: &Object) -> Checked {
     let reaction = object(body, "reaction", "reaction")?;
     let target = required(reaction, "message_id", "reaction['message_id']", 512)?;
     if !target.starts_with("wamid.") {
-        return Err(GraphError::value(
-            "reaction['message_id'] is not a message id",
-        ));
+        return Err(GraphError::value("reaction['message_id'] is not a message id"));
     }
     match reaction.get("emoji") {
         Some(Value::String(emoji)) if emoji.chars().any(|c| c.is_ascii_alphabetic()) => {

@@ -14,9 +14,7 @@ pub(super) fn object<'a>(from: &'a Object, key: &str, path: &str) -> Checked<&'a
     match from.get(key) {
         Some(Value::Object(found)) => Ok(found),
         None | Some(Value::Null) => Err(GraphError::missing(path)),
-        Some(_) => Err(GraphError::parameter(format!(
-            "Param {path} must be a JSON object."
-        ))),
+        Some(_) => Err(GraphError::parameter(format!("Param {path} must be a JSON object."))),
     }
 }
 
@@ -31,9 +29,7 @@ pub(super) fn array<'a>(
         Some(Value::Array(found)) => found,
         None | Some(Value::Null) => return Err(GraphError::missing(path)),
         Some(_) => {
-            return Err(GraphError::parameter(format!(
-                "Param {path} must be an array."
-            )));
+            return Err(GraphError::parameter(format!("Param {path} must be an array.")));
         }
     };
     if !(min..=max).contains(&found.len()) {
@@ -66,9 +62,7 @@ pub(super) fn optional_text<'a>(
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(found)) => found,
         Some(_) => {
-            return Err(GraphError::parameter(format!(
-                "Param {path} must be a string."
-            )));
+            return Err(GraphError::parameter(format!("Param {path} must be a string.")));
         }
     };
     if found.trim().is_empty() || found.chars().count() > max {
@@ -88,9 +82,7 @@ pub(super) fn number(from: &Object, key: &str, path: &str, most: f64) -> Checked
     if found.is_some_and(|found| found.abs() <= most) {
         Ok(())
     } else {
-        Err(GraphError::value(format!(
-            "{path} must be a number from -{most} to {most}"
-        )))
+        Err(GraphError::value(format!("{path} must be a number from -{most} to {most}")))
     }
 }
 
@@ -112,8 +104,6 @@ pub(super) fn web_address(found: &str, path: &str) -> Checked {
     if good {
         Ok(())
     } else {
-        Err(GraphError::parameter(format!(
-            "Param {path} is not a valid URI."
-        )))
+        Err(GraphError::parameter(format!("Param {path} is not a valid URI.")))
     }
 }

@@ -41,28 +41,13 @@ enum Header {
 pub(super) fn check(body: &Object, draft: &mut Draft) -> Checked {
     let content = object(body, "interactive", "interactive")?;
     let kind = text(content, "type", "interactive['type']", 64)?;
-    let any = Shape {
-        header: Header::Any,
-        body: Some(BODY_MAX),
-    };
-    let bare = Shape {
-        header: Header::None,
-        body: Some(BODY_MAX),
-    };
+    let any = Shape { header: Header::Any, body: Some(BODY_MAX) };
+    let bare = Shape { header: Header::None, body: Some(BODY_MAX) };
     let shape = match kind {
         "button" | "cta_url" | "flow" => any,
-        "list" => Shape {
-            header: Header::TextOnly,
-            body: Some(LIST_BODY_MAX),
-        },
-        "product" => Shape {
-            header: Header::None,
-            body: None,
-        },
-        "product_list" => Shape {
-            header: Header::RequiredText,
-            body: Some(BODY_MAX),
-        },
+        "list" => Shape { header: Header::TextOnly, body: Some(LIST_BODY_MAX) },
+        "product" => Shape { header: Header::None, body: None },
+        "product_list" => Shape { header: Header::RequiredText, body: Some(BODY_MAX) },
         "location_request_message"
         | "request_contact_info"
         | "address_message"
@@ -119,9 +104,7 @@ fn header(content: &Object, allowed: &Header, draft: &mut Draft) -> Checked {
         };
     }
     if *allowed == Header::None {
-        return Err(GraphError::value(
-            "A header is not allowed for this type of message",
-        ));
+        return Err(GraphError::value("A header is not allowed for this type of message"));
     }
     let part = object(content, "header", "interactive['header']")?;
     let kind = text(part, "type", "interactive['header']['type']", 16)?;
@@ -136,9 +119,7 @@ fn header(content: &Object, allowed: &Header, draft: &mut Draft) -> Checked {
         _ => return Err(GraphError::value("Header type is not valid")),
     };
     if *allowed != Header::Any {
-        return Err(GraphError::value(
-            "Only text headers are allowed for this type of message",
-        ));
+        return Err(GraphError::value("Only text headers are allowed for this type of message"));
     }
     let path = format!("interactive['header']['{kind}']");
     attachment(object(part, kind, &path)?, media, &path, draft)
@@ -147,9 +128,7 @@ fn header(content: &Object, allowed: &Header, draft: &mut Draft) -> Checked {
 fn named(action: &Object, name: &str) -> Checked {
     let found = text(action, "name", "interactive['action']['name']", 64)?;
     if found != name {
-        return Err(GraphError::value(format!(
-            "interactive['action']['name'] must be {name}"
-        )));
+        return Err(GraphError::value(format!("interactive['action']['name'] must be {name}")));
     }
     if name == "address_message" {
         let parameters = parameters(action)?;
@@ -212,12 +191,7 @@ fn section_title(section: &Object, sections: usize) -> Checked {
 fn link(action: &Object) -> Checked {
     named(action, "cta_url")?;
     let parameters = parameters(action)?;
-    text(
-        parameters,
-        "display_text",
-        "parameters['display_text']",
-        BUTTON_TITLE_MAX,
-    )?;
+    text(parameters, "display_text", "parameters['display_text']", BUTTON_TITLE_MAX)?;
     let address = text(parameters, "url", "parameters['url']", 2_000)?;
     web_address(address, "parameters['url']")
 }
@@ -225,17 +199,11 @@ fn link(action: &Object) -> Checked {
 fn flow(action: &Object) -> Checked {
     named(action, "flow")?;
     let parameters = parameters(action)?;
-    if parameters
-        .get("flow_message_version")
-        .and_then(Value::as_str)
-        != Some("3")
-    {
+    if parameters.get("flow_message_version").and_then(Value::as_str) != Some("3") {
         return Err(GraphError::value("flow_message_version must be 3"));
     }
     if parameters.contains_key("flow_id") == parameters.contains_key("flow_name") {
-        return Err(GraphError::value(
-            "Exactly one of flow_id and flow_name is needed",
-        ));
+        return Err(GraphError::value("Exactly one of flow_id and flow_name is needed"));
     }
     text(parameters, "flow_cta", "parameters['flow_cta']", 30)?;
     Ok(())
@@ -243,12 +211,7 @@ fn flow(action: &Object) -> Checked {
 
 fn product(action: &Object) -> Checked {
     text(action, "catalog_id", "action['catalog_id']", 64)?;
-    text(
-        action,
-        "product_retailer_id",
-        "action['product_retailer_id']",
-        256,
-    )?;
+    text(action, "product_retailer_id", "action['product_retailer_id']", 256)?;
     Ok(())
 }
 
@@ -267,9 +230,7 @@ fn product_list(action: &Object) -> Checked {
         }
     }
     if products > MAX_PRODUCTS {
-        return Err(GraphError::value(format!(
-            "At most {MAX_PRODUCTS} products are allowed"
-        )));
+        return Err(GraphError::value(format!("At most {MAX_PRODUCTS} products are allowed")));
     }
     Ok(())
 }
@@ -279,9 +240,7 @@ fn carousel(action: &Object, draft: &mut Draft) -> Checked {
     for (index, card) in array(action, "cards", "cards", (2, 10))?.iter().enumerate() {
         let card = item(card, "cards[]")?;
         if card.get("card_index").and_then(Value::as_u64) != Some(index as u64) {
-            return Err(GraphError::value(format!(
-                "card_index of card {index} must be {index}"
-            )));
+            return Err(GraphError::value(format!("card_index of card {index} must be {index}")));
         }
         let header = object(card, "header", "cards[]['header']")?;
         let kind = text(header, "type", "cards[]['header']['type']", 16)?;
@@ -290,22 +249,12 @@ fn carousel(action: &Object, draft: &mut Draft) -> Checked {
             "video" => MediaKind::Video,
             _ => return Err(GraphError::value("Card header must be image or video")),
         };
-        attachment(
-            object(header, kind, "cards[]['header']")?,
-            media,
-            "cards[]['header']",
-            draft,
-        )?;
+        attachment(object(header, kind, "cards[]['header']")?, media, "cards[]['header']", draft)?;
         header_kinds.push(kind);
         object(card, "action", "cards[]['action']")?;
     }
-    if header_kinds
-        .windows(2)
-        .any(|pair| matches!(pair, [one, other] if one != other))
-    {
-        return Err(GraphError::value(
-            "All cards must have the same header type",
-        ));
+    if header_kinds.windows(2).any(|pair| matches!(pair, [one, other] if one != other)) {
+        return Err(GraphError::value("All cards must have the same header type"));
     }
     Ok(())
 }

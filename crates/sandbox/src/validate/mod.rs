@@ -44,12 +44,8 @@ pub(crate) struct Recipient {
 pub(crate) fn product(body: &Object) -> Checked {
     match body.get("messaging_product").and_then(|it| it.as_str()) {
         Some("whatsapp") => Ok(()),
-        Some(_) => Err(GraphError::parameter(
-            "Param messaging_product must be one of {WHATSAPP}",
-        )),
-        None => Err(GraphError::parameter(
-            "The parameter messaging_product is required.",
-        )),
+        Some(_) => Err(GraphError::parameter("Param messaging_product must be one of {WHATSAPP}")),
+        None => Err(GraphError::parameter("The parameter messaging_product is required.")),
     }
 }
 
@@ -71,22 +67,14 @@ pub(crate) fn recipient(body: &Object) -> Checked<Recipient> {
     if let Some(input) = written("to") {
         let key = crate::people::customer_key(&input);
         return if crate::people::is_number(&key) {
-            Ok(Recipient {
-                input,
-                by_user_id: false,
-            })
+            Ok(Recipient { input, by_user_id: false })
         } else {
             Err(GraphError::value("Recipient phone number is not valid"))
         };
     }
     match written("recipient") {
-        Some(input) if input.contains('.') => Ok(Recipient {
-            input,
-            by_user_id: true,
-        }),
-        Some(_) => Err(GraphError::value(
-            "recipient is not a business-scoped user id",
-        )),
+        Some(input) if input.contains('.') => Ok(Recipient { input, by_user_id: true }),
+        Some(_) => Err(GraphError::value("recipient is not a business-scoped user id")),
         None => Err(GraphError::parameter("The parameter to is required.")),
     }
 }

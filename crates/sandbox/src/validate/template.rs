@@ -15,10 +15,7 @@ pub(super) fn check(body: &Object, templates: &[Template], draft: &mut Draft) ->
     let language = object(content, "language", "template['language']")?;
     let code = text(language, "code", "template['language']['code']", 16)?;
     let template = find(templates, name, code)?;
-    let given = content
-        .get("components")
-        .and_then(Value::as_array)
-        .map_or(&[][..], Vec::as_slice);
+    let given = content.get("components").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     header(template, given, draft)?;
     draft.text = words(template, given)?;
     buttons(template, given)?;
@@ -27,9 +24,7 @@ pub(super) fn check(body: &Object, templates: &[Template], draft: &mut Draft) ->
 }
 
 fn find<'a>(templates: &'a [Template], name: &str, language: &str) -> Checked<&'a Template> {
-    let found = templates
-        .iter()
-        .find(|it| it.name == name && it.language == language);
+    let found = templates.iter().find(|it| it.name == name && it.language == language);
     let missing = || {
         GraphError::detailed(
             132_001,
@@ -39,14 +34,8 @@ fn find<'a>(templates: &'a [Template], name: &str, language: &str) -> Checked<&'
     let template = found.ok_or_else(missing)?;
     match template.status.as_str() {
         "APPROVED" | "REINSTATED" | "FLAGGED" => Ok(template),
-        "PAUSED" => Err(GraphError::detailed(
-            132_015,
-            format!("Template {name} is paused"),
-        )),
-        "DISABLED" => Err(GraphError::detailed(
-            132_016,
-            format!("Template {name} is disabled"),
-        )),
+        "PAUSED" => Err(GraphError::detailed(132_015, format!("Template {name} is paused"))),
+        "DISABLED" => Err(GraphError::detailed(132_016, format!("Template {name} is disabled"))),
         _ => Err(missing()),
     }
 }
@@ -58,9 +47,7 @@ fn parameters<'a>(given: &'a [Value], kind: &str) -> &'a [Value] {
 }
 
 fn list(component: Option<&Value>) -> &[Value] {
-    let found = component
-        .and_then(|it| it.get("parameters"))
-        .and_then(Value::as_array);
+    let found = component.and_then(|it| it.get("parameters")).and_then(Value::as_array);
     found.map_or(&[], Vec::as_slice)
 }
 
@@ -69,17 +56,10 @@ fn header(template: &Template, given: &[Value], draft: &mut Draft) -> Checked {
     let Some(component) = template.component("HEADER") else {
         return count("header", given.len(), 0);
     };
-    let format = component
-        .get("format")
-        .and_then(Value::as_str)
-        .unwrap_or("TEXT")
-        .to_uppercase();
+    let format = component.get("format").and_then(Value::as_str).unwrap_or("TEXT").to_uppercase();
     let media = match format.as_str() {
         "TEXT" => {
-            let wanted = component
-                .get("text")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
+            let wanted = component.get("text").and_then(Value::as_str).unwrap_or_default();
             return count("header", given.len(), variables(wanted).len());
         }
         "IMAGE" => MediaKind::Image,
@@ -88,14 +68,8 @@ fn header(template: &Template, given: &[Value], draft: &mut Draft) -> Checked {
         _ => return Ok(()),
     };
     let kind = format.to_lowercase();
-    let received = given
-        .first()
-        .and_then(|it| it.get("type"))
-        .and_then(Value::as_str);
-    let object = given
-        .first()
-        .and_then(|it| it.get(&kind))
-        .and_then(Value::as_object);
+    let received = given.first().and_then(|it| it.get("type")).and_then(Value::as_str);
+    let object = given.first().and_then(|it| it.get(&kind)).and_then(Value::as_object);
     match object {
         Some(object) if received.is_some_and(|it| it.eq_ignore_ascii_case(&kind)) => {
             attachment(object, media, "template header", draft)
@@ -124,10 +98,7 @@ fn words(template: &Template, given: &[Value]) -> Checked<String> {
     for (position, parameter) in given.iter().enumerate() {
         let value = filled(parameter)?;
         let name = if template.named {
-            let name = parameter
-                .get("parameter_name")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
+            let name = parameter.get("parameter_name").and_then(Value::as_str).unwrap_or_default();
             if !wanted.contains(&name) {
                 let text =
                     format!("Parameter name is missing or empty, or not in the template: {name}");
@@ -144,11 +115,7 @@ fn words(template: &Template, given: &[Value]) -> Checked<String> {
 
 /// The text of a body parameter.
 fn filled(parameter: &Value) -> Checked<String> {
-    let kind = parameter
-        .get("type")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_lowercase();
+    let kind = parameter.get("type").and_then(Value::as_str).unwrap_or_default().to_lowercase();
     let value = match kind.as_str() {
         "text" => parameter.get("text"),
         "currency" | "date_time" => parameter.get(&kind).and_then(|it| it.get("fallback_value")),
@@ -168,32 +135,20 @@ fn filled(parameter: &Value) -> Checked<String> {
 fn buttons(template: &Template, given: &[Value]) -> Checked {
     let given: Vec<_> = given.iter().filter(|it| is_kind(it, "button")).collect();
     for (index, button) in template.buttons().iter().enumerate() {
-        let address = button
-            .get("url")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let address = button.get("url").and_then(Value::as_str).unwrap_or_default();
         let needs = (is_kind(button, "URL") && !variables(address).is_empty())
             || is_kind(button, "COPY_CODE");
         let component = given.iter().copied().find(|it| at(it) == Some(index));
         if needs && list(component).is_empty() {
-            let kind = button
-                .get("type")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
+            let kind = button.get("type").and_then(Value::as_str).unwrap_or_default();
             let text =
                 format!("buttons: Button at index {index} of type {kind} requires a parameter");
             return Err(GraphError::detailed(131_008, text));
         }
     }
-    match given
-        .iter()
-        .find(|it| at(it).is_none_or(|index| index >= template.buttons().len()))
-    {
+    match given.iter().find(|it| at(it).is_none_or(|index| index >= template.buttons().len())) {
         None => Ok(()),
-        Some(_) => Err(GraphError::detailed(
-            132_018,
-            "buttons: no button at this index",
-        )),
+        Some(_) => Err(GraphError::detailed(132_018, "buttons: no button at this index")),
     }
 }
 

@@ -81,10 +81,7 @@ impl Courier {
             let world = Arc::clone(world);
             self.tasks.spawn(async move {
                 let closing = world.courier.closing.clone();
-                let () = closing
-                    .run_until_cancelled(work(world, queue))
-                    .await
-                    .unwrap_or_default();
+                let () = closing.run_until_cancelled(work(world, queue)).await.unwrap_or_default();
             });
         }
     }
@@ -178,21 +175,14 @@ async fn work(world: Arc<World>, mut queue: mpsc::UnboundedReceiver<Update>) {
     let mut waiting: Option<Update> = None;
     loop {
         let next = waiting.take();
-        let Some(first) = (if next.is_some() {
-            next
-        } else {
-            queue.recv().await
-        }) else {
+        let Some(first) = (if next.is_some() { next } else { queue.recv().await }) else {
             return;
         };
         let mut bundle = vec![first];
         let most = world.settings().batch.max(1);
         while bundle.len() < most {
             let Ok(update) = queue.try_recv() else { break };
-            if bundle
-                .first()
-                .is_some_and(|first| together(&world, first, &update))
-            {
+            if bundle.first().is_some_and(|first| together(&world, first, &update)) {
                 bundle.push(update);
             } else {
                 waiting = Some(update);
@@ -205,10 +195,8 @@ async fn work(world: Arc<World>, mut queue: mpsc::UnboundedReceiver<Update>) {
 
 /// Whether two updates may share a post: both changes, same receiver.
 fn together(world: &World, one: &Update, other: &Update) -> bool {
-    let changes = matches!(
-        (&one.payload, &other.payload),
-        (Payload::Change(_), Payload::Change(_))
-    );
+    let changes =
+        matches!((&one.payload, &other.payload), (Payload::Change(_), Payload::Change(_)));
     let directory = world.directory();
     changes
         && Arc::ptr_eq(&one.ticket.era, &other.ticket.era)
@@ -229,9 +217,7 @@ async fn deliver(world: &Arc<World>, bundle: Vec<Update>) {
             let era = Arc::clone(&parcel.ticket().era);
             let world = Arc::clone(world);
             let courier = Arc::clone(&world);
-            courier
-                .courier
-                .spawn(&era, async move { repeat(&world, parcel).await });
+            courier.courier.spawn(&era, async move { repeat(&world, parcel).await });
         }
     }
 }
@@ -259,10 +245,7 @@ impl Parcel {
                         changes.push((waba_id.clone(), change));
                     }
                 }
-                Payload::Raw {
-                    body,
-                    bad_signature,
-                } => raw = Some((body, bad_signature)),
+                Payload::Raw { body, bad_signature } => raw = Some((body, bad_signature)),
             }
             route = Some(update.route);
         }
@@ -271,18 +254,9 @@ impl Parcel {
             return None;
         }
         let (body, bad_signature) = raw.unwrap_or_else(|| {
-            (
-                post::escaped_json(&envelope::wrap(changes, world.clock.now_secs())),
-                false,
-            )
+            (post::escaped_json(&envelope::wrap(changes, world.clock.now_secs())), false)
         });
-        Some(Self {
-            route: route?,
-            body,
-            bad_signature,
-            updates: tickets,
-            first,
-        })
+        Some(Self { route: route?, body, bad_signature, updates: tickets, first })
     }
 
     fn ticket(&self) -> &Ticket {
@@ -302,11 +276,7 @@ async fn try_once(world: &World, parcel: &Parcel) -> Attempt {
         parcel.ticket().era.count_unrouted(parcel.updates.len() + 1);
         return Attempt::Unroutable;
     };
-    let secret = if parcel.bad_signature {
-        "not the secret"
-    } else {
-        &target.secret
-    };
+    let secret = if parcel.bad_signature { "not the secret" } else { &target.secret };
     let signature = post::signature(secret, &parcel.body);
     parcel.ticket().era.count_attempt();
     let patience = world.settings().webhook_timeout_ms;
@@ -339,9 +309,7 @@ async fn repeat(world: &Arc<World>, parcel: Parcel) {
                 return finish(world, &parcel, attempts, url, status);
             }
             Attempt::Refused(..) => {
-                gap = (gap * 2)
-                    .max(plan.gap_ms.max(1))
-                    .min(plan.max_gap_ms.max(1));
+                gap = (gap * 2).max(plan.gap_ms.max(1)).min(plan.max_gap_ms.max(1));
             }
         }
     }
@@ -351,13 +319,6 @@ fn finish(world: &World, parcel: &Parcel, attempts: u32, url: String, status: Op
     let delivered = status == Some(200);
     parcel.ticket().era.count_end(delivered);
     let body = String::from_utf8_lossy(&parcel.body).into_owned();
-    let record = WebhookRecord {
-        sequence: 0,
-        url,
-        attempts,
-        delivered,
-        status,
-        body,
-    };
+    let record = WebhookRecord { sequence: 0, url, attempts, delivered, status, body };
     lock(&world.courier.journal).write(record);
 }

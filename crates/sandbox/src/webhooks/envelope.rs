@@ -72,13 +72,7 @@ pub(crate) fn inbound(
     put(&mut full, "id", wamid);
     put(&mut full, "timestamp", now_secs.to_string());
     full.extend(message);
-    change(
-        number,
-        vec![
-            ("contacts", json!([contact(customer)])),
-            ("messages", json!([full])),
-        ],
-    )
+    change(number, vec![("contacts", json!([contact(customer)])), ("messages", json!([full]))])
 }
 
 /// What a status says.
@@ -101,11 +95,7 @@ pub(crate) fn status(number: &Number, customer: &Customer, report: StatusReport<
     put(&mut status, "recipient_user_id", customer.user_id.as_str());
     put(&mut status, "biz_opaque_callback_data", report.reference);
     put(&mut status, "pricing", report.pricing.unwrap_or_default());
-    put(
-        &mut status,
-        "errors",
-        report.error.map_or(Value::Null, |error| json!([error])),
-    );
+    put(&mut status, "errors", report.error.map_or(Value::Null, |error| json!([error])));
     let mut rest = vec![("statuses", json!([status]))];
     // Since BSUIDs, contacts come along, but never with a failure.
     if report.status != DeliveryStatus::Failed {
@@ -121,15 +111,7 @@ pub(crate) fn pricing(template_category: Option<&str>, window_open: bool) -> Val
         Some(category) => {
             let category = category.to_lowercase();
             let free = category == "utility" && window_open;
-            (
-                !free,
-                if free {
-                    "free_customer_service"
-                } else {
-                    "regular"
-                },
-                category,
-            )
+            (!free, if free { "free_customer_service" } else { "regular" }, category)
         }
     };
     json!({"billable": billable, "pricing_model": "PMP", "type": kind, "category": category})

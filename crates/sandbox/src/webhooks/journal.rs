@@ -39,11 +39,7 @@ impl Era {
     }
 
     pub(super) fn count_end(&self, delivered: bool) {
-        let counter = if delivered {
-            &self.delivered
-        } else {
-            &self.abandoned
-        };
+        let counter = if delivered { &self.delivered } else { &self.abandoned };
         counter.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -109,11 +105,7 @@ pub(super) struct Journal {
 
 impl Journal {
     pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            capacity,
-            last: 0,
-            records: VecDeque::new(),
-        }
+        Self { capacity, last: 0, records: VecDeque::new() }
     }
 
     pub(super) fn write(&mut self, mut record: WebhookRecord) {

@@ -34,10 +34,7 @@ pub struct WebhookConfig {
 impl WebhookConfig {
     /// The seeded app's callback, with the seeded secret and verify token.
     pub fn new(callback_url: impl Into<String>) -> Self {
-        Self {
-            callback_url: callback_url.into(),
-            ..Self::default()
-        }
+        Self { callback_url: callback_url.into(), ..Self::default() }
     }
 }
 

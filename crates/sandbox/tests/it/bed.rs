@@ -37,18 +37,13 @@ pub struct Receiver {
 impl Receiver {
     pub fn bodies(&self) -> Vec<Value> {
         let posts = self.posts.lock().unwrap();
-        posts
-            .iter()
-            .map(|(_, body)| serde_json::from_slice(body).unwrap())
-            .collect()
+        posts.iter().map(|(_, body)| serde_json::from_slice(body).unwrap()).collect()
     }
 
     /// Every `value` of every change, in order of arrival.
     pub fn values(&self) -> Vec<Value> {
-        let entries = self
-            .bodies()
-            .into_iter()
-            .flat_map(|it| it["entry"].as_array().unwrap().clone());
+        let entries =
+            self.bodies().into_iter().flat_map(|it| it["entry"].as_array().unwrap().clone());
         entries
             .flat_map(|entry| entry["changes"].as_array().unwrap().clone())
             .map(|change| change["value"].clone())
@@ -56,24 +51,15 @@ impl Receiver {
     }
 
     pub fn statuses(&self) -> Vec<Value> {
-        self.values()
-            .iter()
-            .filter_map(|it| it["statuses"].get(0).cloned())
-            .collect()
+        self.values().iter().filter_map(|it| it["statuses"].get(0).cloned()).collect()
     }
 
     pub fn status_names(&self) -> Vec<String> {
-        self.statuses()
-            .iter()
-            .map(|it| it["status"].as_str().unwrap().to_owned())
-            .collect()
+        self.statuses().iter().map(|it| it["status"].as_str().unwrap().to_owned()).collect()
     }
 
     pub fn messages(&self) -> Vec<Value> {
-        self.values()
-            .iter()
-            .filter_map(|it| it["messages"].get(0).cloned())
-            .collect()
+        self.values().iter().filter_map(|it| it["messages"].get(0).cloned()).collect()
     }
 
     pub fn script(&self, answers: &[u16]) {
@@ -97,13 +83,7 @@ async fn handshake(
     State(receiver): State<Arc<Receiver>>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> (StatusCode, String) {
-    let get = |key: &str| {
-        query
-            .iter()
-            .find(|(k, _)| k == key)
-            .map(|(_, v)| v.clone())
-            .unwrap()
-    };
+    let get = |key: &str| query.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone()).unwrap();
     if get("hub.mode") == "subscribe"
         && get("hub.verify_token") == *receiver.verify_token.lock().unwrap()
     {
@@ -162,11 +142,7 @@ impl Bed {
         };
         let sandbox = Sandbox::start(config).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self {
-            sandbox,
-            client,
-            receiver,
-        }
+        Self { sandbox, client, receiver }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -178,19 +154,12 @@ impl Bed {
     }
 
     pub fn open_window(&self, customer: &str) {
-        let patch = CustomerPatch {
-            window_open: Some(true),
-            ..CustomerPatch::default()
-        };
+        let patch = CustomerPatch { window_open: Some(true), ..CustomerPatch::default() };
         self.sandbox.put_customer(customer, patch).unwrap();
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let request = self
-            .client
-            .post(self.graph(path))
-            .bearer_auth(DEFAULT_TOKEN)
-            .json(body);
+        let request = self.client.post(self.graph(path)).bearer_auth(DEFAULT_TOKEN).json(body);
         answer(request).await
     }
 
@@ -199,19 +168,12 @@ impl Bed {
     }
 
     pub async fn delete(&self, path: &str) -> (u16, Value) {
-        answer(
-            self.client
-                .delete(self.graph(path))
-                .bearer_auth(DEFAULT_TOKEN),
-        )
-        .await
+        answer(self.client.delete(self.graph(path)).bearer_auth(DEFAULT_TOKEN)).await
     }
 
     pub async fn control(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let method = method.parse().unwrap();
-        let request = self
-            .client
-            .request(method, self.url(&format!("control/{path}")));
+        let request = self.client.request(method, self.url(&format!("control/{path}")));
         answer(request.json(&body)).await
     }
 
@@ -222,8 +184,7 @@ impl Bed {
     }
 
     pub async fn send_text(&self, text: &str) -> (u16, Value) {
-        self.send(json!({"type": "text", "text": {"body": text}}))
-            .await
+        self.send(json!({"type": "text", "text": {"body": text}})).await
     }
 
     /// Sends for as long as the patience lasts; what comes back may be no answer at all.
@@ -259,23 +220,15 @@ pub async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     let text = response.text().await.unwrap();
-    (
-        status,
-        serde_json::from_str(&text).unwrap_or(Value::String(text)),
-    )
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
 pub fn wamid(answer: &Value) -> String {
-    answer["messages"][0]["id"]
-        .as_str()
-        .unwrap_or_else(|| panic!("{answer}"))
-        .to_owned()
+    answer["messages"][0]["id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
 pub fn code(answer: &Value) -> u64 {
-    answer["error"]["code"]
-        .as_u64()
-        .unwrap_or_else(|| panic!("{answer}"))
+    answer["error"]["code"].as_u64().unwrap_or_else(|| panic!("{answer}"))
 }
 
 /// Whether `X-Hub-Signature-256` fits the raw body.

@@ -20,46 +20,22 @@ async fn everything_has_its_call() {
         ("POST", "accounts/77/numbers", json!({})),
         ("POST", "accounts/77/tokens", json!({"token": "t78"})),
         ("DELETE", "tokens/t78", json!({})),
-        (
-            "POST",
-            "accounts/77/templates",
-            json!({"name": "mine", "components": []}),
-        ),
-        (
-            "PUT",
-            &customer,
-            json!({"name": "Siti", "reads": false, "replies_with": ["ok"]}),
-        ),
+        ("POST", "accounts/77/templates", json!({"name": "mine", "components": []})),
+        ("PUT", &customer, json!({"name": "Siti", "reads": false, "replies_with": ["ok"]})),
         ("GET", &customer, json!({})),
         ("GET", "customers", json!({})),
-        (
-            "POST",
-            "inbound",
-            json!({"from": CUSTOMER, "content": {"type": "text", "body": "hi"}}),
-        ),
+        ("POST", "inbound", json!({"from": CUSTOMER, "content": {"type": "text", "body": "hi"}})),
         (
             "POST",
             "inbound",
             json!({"from": CUSTOMER, "content": {
             "type": "media", "kind": "image", "data": "aGk=", "mime_type": "image/png"}}),
         ),
-        (
-            "POST",
-            "media",
-            json!({"mime_type": "image/png", "data": "aGk="}),
-        ),
-        (
-            "POST",
-            "faults",
-            json!({"effect": {"kind": "late", "ms": 1}, "times": null}),
-        ),
+        ("POST", "media", json!({"mime_type": "image/png", "data": "aGk="})),
+        ("POST", "faults", json!({"effect": {"kind": "late", "ms": 1}, "times": null})),
         ("GET", "faults", json!({})),
         ("DELETE", "faults", json!({})),
-        (
-            "POST",
-            "webhooks/raw",
-            json!({"json": {"object": "x", "entry": []}}),
-        ),
+        ("POST", "webhooks/raw", json!({"json": {"object": "x", "entry": []}})),
         ("POST", "quiesce?timeout_ms=30000", json!({})),
         ("GET", "pending", json!({})),
         ("GET", "webhooks?limit=1", json!({})),
@@ -101,17 +77,12 @@ async fn refusals_say_why() {
 #[tokio::test]
 async fn the_default_is_the_documented_one() {
     let bed = Bed::new().await;
-    bed.control("PUT", "customers/62811", json!({"window_open": true}))
-        .await;
-    bed.send(json!({"to": "62811", "text": {"body": "a"}, "biz_opaque_callback_data": "r"}))
-        .await;
+    bed.control("PUT", "customers/62811", json!({"window_open": true})).await;
+    bed.send(json!({"to": "62811", "text": {"body": "a"}, "biz_opaque_callback_data": "r"})).await;
     bed.quiet().await;
     let (_, page) = bed.control("GET", "messages?reference=r", json!({})).await;
     let message = &page["data"][0];
-    assert_eq!(
-        (&message["customer"], &message["status"]),
-        (&json!("62811"), &json!("read"))
-    );
+    assert_eq!((&message["customer"], &message["status"]), (&json!("62811"), &json!("read")));
     let (_, log) = bed.control("GET", "webhooks", json!({})).await;
     assert_eq!(log["counts"]["delivered"], 3);
     assert_eq!(log["data"].as_array().unwrap().len(), 3);
@@ -123,17 +94,12 @@ async fn a_reset_forgets_traffic_and_keeps_the_setup() {
     bed.receiver.script(&[500; 1_000]);
     bed.open_window(CUSTOMER);
     bed.send_text("a").await;
-    bed.sandbox
-        .customer_says(Inbound::text(CUSTOMER, "b"))
-        .unwrap();
+    bed.sandbox.customer_says(Inbound::text(CUSTOMER, "b")).unwrap();
     bed.sandbox.expire_token("sandbox-token").unwrap();
     bed.control("POST", "reset", json!({})).await;
     bed.quiet().await;
     assert_eq!(bed.sandbox.overview().accepted, 0);
-    assert_eq!(
-        bed.sandbox.pending(),
-        kabar_sandbox::WebhookCounts::default()
-    );
+    assert_eq!(bed.sandbox.pending(), kabar_sandbox::WebhookCounts::default());
     assert_eq!(code(&bed.send_text("a").await.1), 190);
     bed.control("POST", "reset", json!({"scope": "all"})).await;
     assert_eq!(bed.send_text("a").await.0, 200);
@@ -141,25 +107,14 @@ async fn a_reset_forgets_traffic_and_keeps_the_setup() {
 
 #[tokio::test]
 async fn the_memory_of_messages_is_bounded() {
-    let config = SandboxConfig {
-        max_messages: 3,
-        ..SandboxConfig::default()
-    };
+    let config = SandboxConfig { max_messages: 3, ..SandboxConfig::default() };
     let sandbox = Sandbox::start(config).await.unwrap();
-    let bed = Bed {
-        sandbox,
-        ..Bed::new().await
-    };
+    let bed = Bed { sandbox, ..Bed::new().await };
     for _ in 0..5 {
         bed.send_text("a").await;
     }
-    let kept = bed
-        .sandbox
-        .messages(&kabar_sandbox::MessageFilter::default());
-    assert_eq!(
-        kept.iter().map(|it| it.sequence).collect::<Vec<_>>(),
-        [3, 4, 5]
-    );
+    let kept = bed.sandbox.messages(&kabar_sandbox::MessageFilter::default());
+    assert_eq!(kept.iter().map(|it| it.sequence).collect::<Vec<_>>(), [3, 4, 5]);
     assert_eq!(bed.sandbox.tally(TallyBy::To).total, 3);
 }
 
@@ -167,11 +122,7 @@ async fn the_memory_of_messages_is_bounded() {
 async fn a_stopped_sandbox_is_gone() {
     let bed = Bed::new().await;
     bed.sandbox.stop().await;
-    assert!(
-        bed.try_send(json!({"text": {"body": "a"}}), 30_000)
-            .await
-            .is_err()
-    );
+    assert!(bed.try_send(json!({"text": {"body": "a"}}), 30_000).await.is_err());
 }
 
 #[test]

@@ -12,27 +12,17 @@ fn kinds() -> Vec<(InboundContent, Value)> {
             json!({"type": "text", "text": {"body": "hi"}}),
         ),
         (
-            InboundContent::ButtonReply {
-                id: "b1".into(),
-                title: "Yes".into(),
-            },
+            InboundContent::ButtonReply { id: "b1".into(), title: "Yes".into() },
             json!({"type": "interactive", "interactive": {
                 "type": "button_reply", "button_reply": {"id": "b1", "title": "Yes"}}}),
         ),
         (
-            InboundContent::ListReply {
-                id: "r".into(),
-                title: "T".into(),
-                description: None,
-            },
+            InboundContent::ListReply { id: "r".into(), title: "T".into(), description: None },
             json!({"type": "interactive", "interactive": {
                 "type": "list_reply", "list_reply": {"id": "r", "title": "T"}}}),
         ),
         (
-            InboundContent::TemplateButton {
-                payload: "P".into(),
-                text: "Stop".into(),
-            },
+            InboundContent::TemplateButton { payload: "P".into(), text: "Stop".into() },
             json!({"type": "button", "button": {"payload": "P", "text": "Stop"}}),
         ),
         (
@@ -46,22 +36,15 @@ fn kinds() -> Vec<(InboundContent, Value)> {
                 "latitude": -6.2, "longitude": 106.8, "name": "Monas"}}),
         ),
         (
-            InboundContent::Contacts {
-                contacts: json!([{"phones": []}]),
-            },
+            InboundContent::Contacts { contacts: json!([{"phones": []}]) },
             json!({"type": "contacts", "contacts": [{"phones": []}]}),
         ),
         (
-            InboundContent::Reaction {
-                message_id: "wamid.X".into(),
-                emoji: None,
-            },
+            InboundContent::Reaction { message_id: "wamid.X".into(), emoji: None },
             json!({"type": "reaction", "reaction": {"message_id": "wamid.X"}}),
         ),
         (
-            InboundContent::Raw {
-                message: json!({"type": "order", "order": {"catalog_id": "1"}}),
-            },
+            InboundContent::Raw { message: json!({"type": "order", "order": {"catalog_id": "1"}}) },
             json!({"type": "order", "order": {"catalog_id": "1"}}),
         ),
     ]
@@ -99,9 +82,7 @@ async fn a_customer_may_hide_the_number() {
         ..CustomerPatch::default()
     };
     bed.sandbox.put_customer(CUSTOMER, patch).unwrap();
-    bed.sandbox
-        .customer_says(Inbound::text("ID.123", "guess who"))
-        .unwrap();
+    bed.sandbox.customer_says(Inbound::text("ID.123", "guess who")).unwrap();
     bed.quiet().await;
     let value = bed.receiver.values().remove(0);
     assert_eq!(value["contacts"][0]["user_id"], "ID.123");
@@ -127,17 +108,9 @@ async fn a_wa_id_may_differ_from_the_number() {
     bed.sandbox.put_customer("5511987654321", patch).unwrap();
     for to in ["5511987654321", "551187654321"] {
         let (_, answer) = bed.send(json!({"to": to, "text": {"body": "oi"}})).await;
-        assert_eq!(
-            answer["contacts"][0],
-            json!({"input": to, "wa_id": "551187654321"})
-        );
+        assert_eq!(answer["contacts"][0], json!({"input": to, "wa_id": "551187654321"}));
     }
-    assert_eq!(
-        bed.sandbox
-            .messages(&MessageFilter::to("5511987654321"))
-            .len(),
-        2
-    );
+    assert_eq!(bed.sandbox.messages(&MessageFilter::to("5511987654321")).len(), 2);
 }
 
 #[tokio::test]
@@ -155,12 +128,8 @@ async fn a_customer_answers_in_turns() {
         bed.send_text(text).await;
         bed.quiet().await;
     }
-    let texts: Vec<_> = bed
-        .receiver
-        .messages()
-        .iter()
-        .map(|it| it["text"]["body"].clone())
-        .collect();
+    let texts: Vec<_> =
+        bed.receiver.messages().iter().map(|it| it["text"]["body"].clone()).collect();
     assert_eq!(texts, ["you said one", "bye, Budi"]);
     assert!(!bed.receiver.status_names().contains(&"read".to_owned()));
 }
@@ -182,10 +151,7 @@ async fn a_customer_reads_when_told_to() {
 async fn who_is_not_on_whatsapp_gets_nothing() {
     let bed = Bed::new().await;
     bed.open_window(CUSTOMER);
-    let patch = CustomerPatch {
-        on_whatsapp: Some(false),
-        ..CustomerPatch::default()
-    };
+    let patch = CustomerPatch { on_whatsapp: Some(false), ..CustomerPatch::default() };
     bed.sandbox.put_customer(CUSTOMER, patch).unwrap();
     assert_eq!(bed.send_text("hello?").await.0, 200);
     bed.quiet().await;
@@ -210,16 +176,8 @@ async fn a_tap_refers_to_the_last_message() {
     bed.open_window(CUSTOMER);
     bed.send_text("one").await;
     let (_, answer) = bed.send_text("two").await;
-    let tap = InboundContent::ButtonReply {
-        id: "b".into(),
-        title: "B".into(),
-    };
-    bed.sandbox
-        .customer_says(Inbound::new(CUSTOMER, tap))
-        .unwrap();
+    let tap = InboundContent::ButtonReply { id: "b".into(), title: "B".into() };
+    bed.sandbox.customer_says(Inbound::new(CUSTOMER, tap)).unwrap();
     bed.quiet().await;
-    assert_eq!(
-        bed.receiver.messages()[0]["context"]["id"],
-        wamid(&answer).as_str()
-    );
+    assert_eq!(bed.receiver.messages()[0]["context"]["id"], wamid(&answer).as_str());
 }

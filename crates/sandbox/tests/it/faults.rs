@@ -18,21 +18,11 @@ fn text() -> Value {
 #[tokio::test]
 async fn codes_strike_as_often_as_asked() {
     let bed = bed().await;
-    for (graph_code, status) in [
-        (130_429, 400),
-        (131_056, 400),
-        (131_047, 400),
-        (131_026, 400),
-        (190, 401),
-        (2, 503),
-    ] {
-        let effect = Effect::Error {
-            code: graph_code,
-            status: None,
-        };
-        bed.sandbox
-            .add_fault(Fault::next_send(effect).times(2))
-            .unwrap();
+    for (graph_code, status) in
+        [(130_429, 400), (131_056, 400), (131_047, 400), (131_026, 400), (190, 401), (2, 503)]
+    {
+        let effect = Effect::Error { code: graph_code, status: None };
+        bed.sandbox.add_fault(Fault::next_send(effect).times(2)).unwrap();
         for _ in 0..2 {
             let (found, answer) = bed.send(text()).await;
             assert_eq!((found, code(&answer)), (status, u64::from(graph_code)));
@@ -46,9 +36,7 @@ async fn codes_strike_as_often_as_asked() {
 async fn http_errors_come_with_or_without_graph_json() {
     let bed = bed().await;
     for graph in [true, false] {
-        bed.sandbox
-            .add_fault(Fault::next_send(Effect::Http { status: 500, graph }))
-            .unwrap();
+        bed.sandbox.add_fault(Fault::next_send(Effect::Http { status: 500, graph })).unwrap();
         let (status, answer) = bed.send(text()).await;
         assert_eq!(status, 500);
         assert_eq!(answer.get("error").is_some(), graph);
@@ -61,32 +49,14 @@ async fn connections_close_and_hang_before_or_after_acceptance() {
     for (effect, accepted) in [
         (Effect::Close { accept: false }, 0),
         (Effect::Close { accept: true }, 1),
-        (
-            Effect::Hang {
-                accept: false,
-                for_ms: None,
-            },
-            1,
-        ),
-        (
-            Effect::Hang {
-                accept: true,
-                for_ms: Some(10_000),
-            },
-            2,
-        ),
+        (Effect::Hang { accept: false, for_ms: None }, 1),
+        (Effect::Hang { accept: true, for_ms: Some(10_000) }, 2),
     ] {
         let closes = matches!(effect, Effect::Close { .. });
         bed.sandbox.add_fault(Fault::next_send(effect)).unwrap();
-        let error = bed
-            .try_send(text(), if closes { 30_000 } else { 1_000 })
-            .await
-            .unwrap_err();
+        let error = bed.try_send(text(), if closes { 30_000 } else { 1_000 }).await.unwrap_err();
         assert_eq!(error.is_timeout(), !closes, "{error}");
-        assert_eq!(
-            bed.sandbox.messages(&MessageFilter::default()).len(),
-            accepted
-        );
+        assert_eq!(bed.sandbox.messages(&MessageFilter::default()).len(), accepted);
     }
     bed.quiet().await;
     assert_eq!(bed.receiver.status_names().len(), 6);
@@ -95,15 +65,11 @@ async fn connections_close_and_hang_before_or_after_acceptance() {
 #[tokio::test]
 async fn an_answer_may_come_late_or_after_the_statuses() {
     let bed = bed().await;
-    bed.sandbox
-        .add_fault(Fault::next_send(Effect::Late { ms: 30 }))
-        .unwrap();
+    bed.sandbox.add_fault(Fault::next_send(Effect::Late { ms: 30 })).unwrap();
     assert_eq!(bed.send(text()).await.0, 200);
     bed.quiet().await;
     bed.receiver.posts.lock().unwrap().clear();
-    bed.sandbox
-        .add_fault(Fault::next_send(Effect::StatusFirst))
-        .unwrap();
+    bed.sandbox.add_fault(Fault::next_send(Effect::StatusFirst)).unwrap();
     assert_eq!(bed.send(text()).await.0, 200);
     // No waiting: they were here first.
     assert_eq!(bed.receiver.status_names(), ["sent", "delivered", "read"]);
@@ -112,9 +78,7 @@ async fn an_answer_may_come_late_or_after_the_statuses() {
 #[tokio::test]
 async fn an_accepted_message_may_fail() {
     let bed = bed().await;
-    bed.sandbox
-        .add_fault(Fault::next_send(Effect::Fail { code: 131_049 }))
-        .unwrap();
+    bed.sandbox.add_fault(Fault::next_send(Effect::Fail { code: 131_049 })).unwrap();
     assert_eq!(bed.send(text()).await.0, 200);
     bed.quiet().await;
     let status = bed.receiver.statuses().remove(0);
@@ -137,9 +101,7 @@ async fn statuses_double_turn_round_and_get_lost() {
         (Effect::Lose, vec![]),
     ] {
         let bed = bed().await;
-        bed.sandbox
-            .add_fault(Fault::on(FaultPoint::Statuses, effect))
-            .unwrap();
+        bed.sandbox.add_fault(Fault::on(FaultPoint::Statuses, effect)).unwrap();
         bed.send(text()).await;
         bed.quiet().await;
         assert_eq!(bed.receiver.status_names(), expected);
@@ -154,21 +116,13 @@ async fn customers_messages_double_turn_round_and_get_lost() {
         (Effect::Lose, vec!["2"]),
     ] {
         let bed = bed().await;
-        bed.sandbox
-            .add_fault(Fault::on(FaultPoint::Inbound, effect).to(CUSTOMER))
-            .unwrap();
+        bed.sandbox.add_fault(Fault::on(FaultPoint::Inbound, effect).to(CUSTOMER)).unwrap();
         for text in ["1", "2"] {
-            bed.sandbox
-                .customer_says(Inbound::text(CUSTOMER, text))
-                .unwrap();
+            bed.sandbox.customer_says(Inbound::text(CUSTOMER, text)).unwrap();
         }
         bed.quiet().await;
-        let texts: Vec<_> = bed
-            .receiver
-            .messages()
-            .iter()
-            .map(|it| it["text"]["body"].clone())
-            .collect();
+        let texts: Vec<_> =
+            bed.receiver.messages().iter().map(|it| it["text"]["body"].clone()).collect();
         assert_eq!(texts, expected);
     }
 }
@@ -176,24 +130,12 @@ async fn customers_messages_double_turn_round_and_get_lost() {
 #[tokio::test]
 async fn faults_choose_their_victims() {
     let bed = bed().await;
-    let effect = || Effect::Error {
-        code: 131_056,
-        status: None,
-    };
-    bed.sandbox
-        .add_fault(Fault::next_send(effect()).to("+62 999 999 999").times(0))
-        .unwrap();
+    let effect = || Effect::Error { code: 131_056, status: None };
+    bed.sandbox.add_fault(Fault::next_send(effect()).to("+62 999 999 999").times(0)).unwrap();
     assert_eq!(bed.send(text()).await.0, 200);
-    assert_eq!(
-        bed.send(json!({"to": "62999999999", "text": {"body": "x"}}))
-            .await
-            .0,
-        400
-    );
+    assert_eq!(bed.send(json!({"to": "62999999999", "text": {"body": "x"}})).await.0, 400);
     bed.sandbox.clear_faults();
-    bed.sandbox
-        .add_fault(Fault::next_send(effect()).probability(0.5).times(0))
-        .unwrap();
+    bed.sandbox.add_fault(Fault::next_send(effect()).probability(0.5).times(0)).unwrap();
     let mut refused = 0;
     for _ in 0..100 {
         refused += u32::from(bed.send(text()).await.0 != 200);
@@ -205,20 +147,11 @@ async fn faults_choose_their_victims() {
 #[tokio::test]
 async fn media_and_other_calls_fail_too() {
     let bed = bed().await;
-    let media = bed
-        .sandbox
-        .store_media(kabar_sandbox::DEFAULT_PHONE_NUMBER_ID, "image/png", "x")
-        .unwrap();
-    let broken = || Effect::Http {
-        status: 500,
-        graph: true,
-    };
-    bed.sandbox
-        .add_fault(Fault::on(FaultPoint::Media, broken()))
-        .unwrap();
-    bed.sandbox
-        .add_fault(Fault::on(FaultPoint::Call, broken()))
-        .unwrap();
+    let media =
+        bed.sandbox.store_media(kabar_sandbox::DEFAULT_PHONE_NUMBER_ID, "image/png", "x").unwrap();
+    let broken = || Effect::Http { status: 500, graph: true };
+    bed.sandbox.add_fault(Fault::on(FaultPoint::Media, broken())).unwrap();
+    bed.sandbox.add_fault(Fault::on(FaultPoint::Call, broken())).unwrap();
     for path in [media.as_str(), kabar_sandbox::DEFAULT_WABA_ID] {
         assert_eq!(bed.get(path).await.0, 500);
         assert_eq!(bed.get(path).await.0, 200);

@@ -13,8 +13,7 @@ const EACH: usize = 100;
 #[tokio::test(flavor = "multi_thread")]
 async fn every_message_is_counted_once_and_reported_thrice() {
     let bed = Arc::new(Bed::new().await);
-    bed.sandbox
-        .change_settings(|it| it.window = kabar_sandbox::WindowMode::Off);
+    bed.sandbox.change_settings(|it| it.window = kabar_sandbox::WindowMode::Off);
     let senders = (0..SENDERS).map(|sender| {
         let bed = Arc::clone(&bed);
         tokio::spawn(async move {

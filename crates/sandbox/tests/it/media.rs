@@ -17,13 +17,7 @@ async fn upload(bed: &Bed, mime: &str, bytes: Vec<u8>) -> (u16, Value) {
         .text("type", mime.to_owned())
         .part("file", part);
     let url = bed.graph(&format!("{NUMBER}/media"));
-    answer(
-        bed.client
-            .post(url)
-            .bearer_auth(DEFAULT_TOKEN)
-            .multipart(form),
-    )
-    .await
+    answer(bed.client.post(url).bearer_auth(DEFAULT_TOKEN).multipart(form)).await
 }
 
 #[tokio::test]
@@ -51,10 +45,7 @@ async fn a_file_goes_up_and_comes_down() {
     assert_eq!(bed.send(content.clone()).await.0, 200);
     assert_eq!(bed.delete(id).await, (200, json!({"success": true})));
     let (status, answer) = bed.get(id).await;
-    assert_eq!(
-        (status, code(&answer), &answer["error"]["error_subcode"]),
-        (400, 100, &json!(33))
-    );
+    assert_eq!((status, code(&answer), &answer["error"]["error_subcode"]), (400, 100, &json!(33)));
     assert_eq!(code(&bed.send(content).await.1), 100);
 }
 
@@ -84,16 +75,8 @@ async fn sizes_and_types_are_limited() {
 async fn a_file_of_the_wrong_kind_fails_by_webhook() {
     let bed = Bed::new().await;
     bed.open_window(CUSTOMER);
-    let id = bed
-        .sandbox
-        .store_media(NUMBER, "application/pdf", "pdf")
-        .unwrap();
-    assert_eq!(
-        bed.send(json!({"type": "image", "image": {"id": id}}))
-            .await
-            .0,
-        200
-    );
+    let id = bed.sandbox.store_media(NUMBER, "application/pdf", "pdf").unwrap();
+    assert_eq!(bed.send(json!({"type": "image", "image": {"id": id}})).await.0, 200);
     bed.quiet().await;
     assert_eq!(bed.receiver.statuses()[0]["errors"][0]["code"], 131_053);
 }
@@ -109,10 +92,7 @@ async fn a_customers_picture_can_be_fetched() {
         filename: None,
         voice: false,
     };
-    let receipt = bed
-        .sandbox
-        .customer_says(Inbound::new(CUSTOMER, content))
-        .unwrap();
+    let receipt = bed.sandbox.customer_says(Inbound::new(CUSTOMER, content)).unwrap();
     bed.quiet().await;
     let message = bed.receiver.messages().remove(0);
     let image = &message["image"];
@@ -120,13 +100,7 @@ async fn a_customers_picture_can_be_fetched() {
     assert_eq!(image["caption"], "look");
     let (_, info) = bed.get(image["id"].as_str().unwrap()).await;
     for url in [&info["url"], &image["url"]] {
-        let request = bed
-            .client
-            .get(url.as_str().unwrap())
-            .bearer_auth(DEFAULT_TOKEN);
-        assert_eq!(
-            request.send().await.unwrap().text().await.unwrap(),
-            "from the customer"
-        );
+        let request = bed.client.get(url.as_str().unwrap()).bearer_auth(DEFAULT_TOKEN);
+        assert_eq!(request.send().await.unwrap().text().await.unwrap(), "from the customer");
     }
 }

@@ -20,34 +20,21 @@ async fn outside_the_window_messages_fail_by_webhook() {
     assert_eq!(statuses[0]["id"], wamid(&answer).as_str());
     assert_eq!(statuses[0]["status"], "failed");
     assert_eq!(statuses[0]["errors"][0]["code"], 131_047);
-    assert_eq!(
-        bed.sandbox.message(&wamid(&answer)).unwrap().status,
-        DeliveryStatus::Failed
-    );
+    assert_eq!(bed.sandbox.message(&wamid(&answer)).unwrap().status, DeliveryStatus::Failed);
 }
 
 #[tokio::test]
 async fn a_customer_opens_the_window_and_time_closes_it() {
-    let settings = Settings {
-        window: WindowMode::Sync,
-        ..Settings::default()
-    };
+    let settings = Settings { window: WindowMode::Sync, ..Settings::default() };
     let bed = Bed::with(settings).await;
     assert_eq!(code(&bed.send_text("a").await.1), 131_047);
-    bed.sandbox
-        .customer_says(Inbound::text(CUSTOMER, "hi"))
-        .unwrap();
+    bed.sandbox.customer_says(Inbound::text(CUSTOMER, "hi")).unwrap();
     assert_eq!(bed.send_text("b").await.0, 200);
     bed.sandbox.advance_clock(DAY);
     let (status, answer) = bed.send_text("c").await;
     assert_eq!((status, code(&answer)), (400, 131_047));
     let template = json!({"name": "hello_world", "language": {"code": "en_US"}});
-    assert_eq!(
-        bed.send(json!({"type": "template", "template": template}))
-            .await
-            .0,
-        200
-    );
+    assert_eq!(bed.send(json!({"type": "template", "template": template})).await.0, 200);
 }
 
 #[tokio::test]

@@ -55,11 +55,7 @@ impl AccountRepo for SeaAccount<'_> {
     }
 
     async fn update(&mut self, account: &Account) -> Result<bool, StoreError> {
-        let values = ActiveModel {
-            id: NotSet,
-            created_at: NotSet,
-            ..active(account)
-        };
+        let values = ActiveModel { id: NotSet, created_at: NotSet, ..active(account) };
         let done = Entity::update_many()
             .set(values)
             .filter(Column::Id.eq(self.scope.account().uuid()))
@@ -81,14 +77,10 @@ impl AccountRegistry for SeaAccounts<'_> {
     }
 
     async fn list(&mut self, page: PageRequest) -> Result<Page<Account>, StoreError> {
-        let rows = paged(Entity::find(), Column::Id, page)
-            .all(self.unit.tx())
-            .await
-            .map_err(store)?;
+        let rows =
+            paged(Entity::find(), Column::Id, page).all(self.unit.tx()).await.map_err(store)?;
         let accounts: Result<Vec<Account>, StoreError> = rows.into_iter().map(account).collect();
-        Ok(Page::from_rows(accounts?, page, |account| {
-            account.id.uuid()
-        }))
+        Ok(Page::from_rows(accounts?, page, |account| account.id.uuid()))
     }
 }
 

@@ -28,10 +28,7 @@ struct SeaAudit<'a> {
 impl SeaAudit<'_> {
     async fn page(&self, realm: Realm, page: PageRequest) -> Result<Page<StoredAudit>, StoreError> {
         let query = Entity::find().filter(in_realm(realm, Column::AccountId));
-        let rows = paged(query, Column::Id, page)
-            .all(self.unit.tx())
-            .await
-            .map_err(store)?;
+        let rows = paged(query, Column::Id, page).all(self.unit.tx()).await.map_err(store)?;
         Ok(Page::from_rows(rows, page, |row| row.id).map(stored))
     }
 }

@@ -50,11 +50,7 @@ impl KeyRepo for SeaKeys<'_> {
             revoked_at: Set(micros_opt(key.revoked_at)),
             last_used_at: Set(micros_opt(key.last_used_at)),
         };
-        Entity::insert(row)
-            .exec_without_returning(self.unit.tx())
-            .await
-            .map(|_| ())
-            .map_err(store)
+        Entity::insert(row).exec_without_returning(self.unit.tx()).await.map(|_| ()).map_err(store)
     }
 
     async fn get(&mut self, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
@@ -68,10 +64,7 @@ impl KeyRepo for SeaKeys<'_> {
     }
 
     async fn list(&mut self, page: PageRequest) -> Result<Page<ApiKey>, StoreError> {
-        let rows = paged(self.rows(), Column::Id, page)
-            .all(self.unit.tx())
-            .await
-            .map_err(store)?;
+        let rows = paged(self.rows(), Column::Id, page).all(self.unit.tx()).await.map_err(store)?;
         let keys: Result<Vec<ApiKey>, StoreError> = rows.into_iter().map(api_key).collect();
         Ok(Page::from_rows(keys?, page, |key| key.id.uuid()))
     }

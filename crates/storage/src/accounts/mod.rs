@@ -64,17 +64,15 @@ pub(crate) fn paged<E: EntityTrait>(
         Some(after) => query.filter(id.lt(after.id())),
         None => query,
     };
-    query
-        .order_by_desc(id)
-        .limit(u64::from(page.limit).saturating_add(1))
+    query.order_by_desc(id).limit(u64::from(page.limit).saturating_add(1))
 }
 
 /// An error whose conflict on `columns` (SQLite's words for it) is known by the index's `name`.
 pub(crate) fn store_naming(error: DbErr, columns: &str, name: &str) -> StoreError {
     match store(error) {
-        StoreError::Conflict { constraint } if constraint == columns => StoreError::Conflict {
-            constraint: name.to_owned(),
-        },
+        StoreError::Conflict { constraint } if constraint == columns => {
+            StoreError::Conflict { constraint: name.to_owned() }
+        }
         error => error,
     }
 }
@@ -82,9 +80,5 @@ pub(crate) fn store_naming(error: DbErr, columns: &str, name: &str) -> StoreErro
 /// The ids of active accounts, for conditions.
 pub(crate) fn active_accounts() -> SelectStatement {
     use entity::accounts::{Column, Entity};
-    Query::select()
-        .column(Column::Id)
-        .from(Entity)
-        .and_where(Column::Active.eq(true))
-        .to_owned()
+    Query::select().column(Column::Id).from(Entity).and_where(Column::Active.eq(true)).to_owned()
 }

@@ -35,11 +35,8 @@ impl SeaUsers<'_> {
     }
 
     async fn one(&self, query: Select<Entity>, id: UserId) -> Result<Option<User>, StoreError> {
-        let row = query
-            .filter(Column::Id.eq(id.uuid()))
-            .one(self.unit.tx())
-            .await
-            .map_err(store)?;
+        let row =
+            query.filter(Column::Id.eq(id.uuid())).one(self.unit.tx()).await.map_err(store)?;
         row.map(user).transpose()
     }
 }
@@ -67,10 +64,7 @@ impl UserRepo for SeaUsers<'_> {
     }
 
     async fn list(&mut self, page: PageRequest) -> Result<Page<User>, StoreError> {
-        let rows = paged(self.rows(), Column::Id, page)
-            .all(self.unit.tx())
-            .await
-            .map_err(store)?;
+        let rows = paged(self.rows(), Column::Id, page).all(self.unit.tx()).await.map_err(store)?;
         let users: Result<Vec<User>, StoreError> = rows.into_iter().map(user).collect();
         Ok(Page::from_rows(users?, page, |user| user.id.uuid()))
     }

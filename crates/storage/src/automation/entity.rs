@@ -1,8 +1,5 @@
 //! Rows of rules and answers.
-#![expect(
-    unreachable_pub,
-    reason = "the types that sea-orm derives beside a model are `pub`"
-)]
+#![expect(unreachable_pub, reason = "the types that sea-orm derives beside a model are `pub`")]
 
 pub(super) mod rule {
     use sea_orm::entity::prelude::*;

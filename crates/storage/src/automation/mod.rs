@@ -88,19 +88,12 @@ impl RuleRepo for SeaRules<'_> {
             created_at: Set(micros(rule.created_at)),
             updated_at: Set(micros(rule.updated_at)),
         };
-        rule::Entity::insert(row)
-            .exec_without_returning(self.unit.tx())
-            .await
-            .map_err(store)?;
+        rule::Entity::insert(row).exec_without_returning(self.unit.tx()).await.map_err(store)?;
         Ok(())
     }
 
     async fn get(&mut self, id: RuleId) -> Result<Option<Rule>, StoreError> {
-        let row = self
-            .own()
-            .filter(C::Id.eq(id.uuid()))
-            .one(self.unit.tx())
-            .await;
+        let row = self.own().filter(C::Id.eq(id.uuid())).one(self.unit.tx()).await;
         row.map_err(store)?.map(from_row).transpose()
     }
 
@@ -122,10 +115,7 @@ impl RuleRepo for SeaRules<'_> {
             .all(self.unit.tx())
             .await
             .map_err(store)?;
-        let rules = rows
-            .into_iter()
-            .map(from_row)
-            .collect::<Result<Vec<_>, _>>()?;
+        let rules = rows.into_iter().map(from_row).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::from_rows(rules, page, |rule| rule.id.uuid()))
     }
 
@@ -148,10 +138,7 @@ impl RuleRepo for SeaRules<'_> {
             .col_expr(C::Priority, Expr::value(rule.priority))
             .col_expr(C::Matching, Expr::value(json(&rule.matching)?))
             .col_expr(C::Response, Expr::value(json(&rule.response)?))
-            .col_expr(
-                C::Limitation,
-                Expr::value(json_opt(rule.limitation.as_ref())?),
-            )
+            .col_expr(C::Limitation, Expr::value(json_opt(rule.limitation.as_ref())?))
             .col_expr(C::UpdatedAt, Expr::value(micros(rule.updated_at)))
             .filter(C::Id.eq(rule.id.uuid()))
             .filter(C::AccountId.eq(self.scope.account().uuid()))
@@ -183,11 +170,7 @@ impl RuleRepo for SeaRules<'_> {
             at: Set(micros(note.at)),
         };
         let inserted = answer::Entity::insert(row)
-            .on_conflict(
-                OnConflict::column(answer::Column::MessageId)
-                    .do_nothing()
-                    .to_owned(),
-            )
+            .on_conflict(OnConflict::column(answer::Column::MessageId).do_nothing().to_owned())
             .exec_without_returning(self.unit.tx())
             .await
             .map_err(store)?;
@@ -210,10 +193,7 @@ impl RuleRepo for SeaRules<'_> {
             .all(self.unit.tx())
             .await
             .map_err(store)?;
-        Ok(rows
-            .into_iter()
-            .map(|(rule, at)| (rule.map(RuleId::from), time(at)))
-            .collect())
+        Ok(rows.into_iter().map(|(rule, at)| (rule.map(RuleId::from), time(at))).collect())
     }
 
     async fn answer_to(&mut self, message: MessageId) -> Result<Option<AnswerNote>, StoreError> {

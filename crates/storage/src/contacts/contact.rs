@@ -47,10 +47,7 @@ impl SeaContacts<'_> {
                 .await
                 .map_err(store)?;
             for row in found {
-                identities
-                    .entry(row.contact_id)
-                    .or_default()
-                    .push(identity_from_row(row)?);
+                identities.entry(row.contact_id).or_default().push(identity_from_row(row)?);
             }
         }
         rows.into_iter()
@@ -133,18 +130,9 @@ impl ContactRepo for SeaContacts<'_> {
             .col_expr(C::Name, Expr::value(contact.name.clone()))
             .col_expr(C::ProfileName, Expr::value(contact.profile_name.clone()))
             .col_expr(C::Variables, Expr::value(json(&contact.variables)?))
-            .col_expr(
-                C::MarketingStoppedAt,
-                Expr::value(micros_opt(contact.marketing_stopped_at)),
-            )
-            .col_expr(
-                C::ConsentedAt,
-                Expr::value(micros_opt(contact.consented_at)),
-            )
-            .col_expr(
-                C::ConsentSource,
-                Expr::value(contact.consent_source.clone()),
-            )
+            .col_expr(C::MarketingStoppedAt, Expr::value(micros_opt(contact.marketing_stopped_at)))
+            .col_expr(C::ConsentedAt, Expr::value(micros_opt(contact.consented_at)))
+            .col_expr(C::ConsentSource, Expr::value(contact.consent_source.clone()))
             .col_expr(C::UpdatedAt, Expr::value(micros(contact.updated_at)))
             .filter(C::Id.eq(contact.id.uuid()))
             .filter(C::AccountId.eq(self.scope.account().uuid()))

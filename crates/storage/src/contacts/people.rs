@@ -32,12 +32,7 @@ impl SeaPeople<'_> {
     }
 
     async fn owners(&self, keys: &[IdentityKey]) -> Result<Vec<Identity>, StoreError> {
-        let rows = self
-            .present()
-            .filter(any_of(keys))
-            .all(self.unit.tx())
-            .await
-            .map_err(store)?;
+        let rows = self.present().filter(any_of(keys)).all(self.unit.tx()).await.map_err(store)?;
         rows.into_iter().map(from_row).collect()
     }
 }
@@ -46,21 +41,16 @@ impl SeaPeople<'_> {
 fn any_of(keys: &[IdentityKey]) -> Condition {
     let mut groups: BTreeMap<(IdentityKind, &str), Vec<&str>> = BTreeMap::new();
     for key in keys {
-        groups
-            .entry((key.kind, &key.namespace))
-            .or_default()
-            .push(&key.value);
+        groups.entry((key.kind, &key.namespace)).or_default().push(&key.value);
     }
-    groups
-        .into_iter()
-        .fold(Condition::any(), |any, ((kind, namespace), values)| {
-            any.add(
-                Condition::all()
-                    .add(identity::Column::Kind.eq(kind.as_str()))
-                    .add(identity::Column::Namespace.eq(namespace))
-                    .add(identity::Column::Value.is_in(values)),
-            )
-        })
+    groups.into_iter().fold(Condition::any(), |any, ((kind, namespace), values)| {
+        any.add(
+            Condition::all()
+                .add(identity::Column::Kind.eq(kind.as_str()))
+                .add(identity::Column::Namespace.eq(namespace))
+                .add(identity::Column::Value.is_in(values)),
+        )
+    })
 }
 
 pub(super) fn from_row(row: identity::Model) -> Result<Identity, StoreError> {

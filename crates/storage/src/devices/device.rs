@@ -36,11 +36,7 @@ impl SeaDevices<'_> {
         Condition::all()
             .add(Column::AccountId.eq(self.scope.account().uuid()))
             .add(Column::RemovedAt.is_null())
-            .add_option(
-                self.scope
-                    .device()
-                    .map(|device| Column::Id.eq(device.uuid())),
-            )
+            .add_option(self.scope.device().map(|device| Column::Id.eq(device.uuid())))
     }
 
     fn this(&self, id: DeviceId) -> Condition {
@@ -61,17 +57,9 @@ impl DeviceRepo for SeaDevices<'_> {
             token_hash: Set(new.token_hash.map(|hash| hash.to_vec())),
             ..active(self.unit, &new.device)?
         };
-        Entity::insert(row)
-            .exec_without_returning(self.unit.tx())
-            .await
-            .map(|_| ())
-            .map_err(|error| {
-                store_naming(
-                    error,
-                    "devices.channel, devices.address",
-                    ADDRESS_CONSTRAINT,
-                )
-            })
+        Entity::insert(row).exec_without_returning(self.unit.tx()).await.map(|_| ()).map_err(
+            |error| store_naming(error, "devices.channel, devices.address", ADDRESS_CONSTRAINT),
+        )
     }
 
     async fn get(&mut self, id: DeviceId) -> Result<Option<Device>, StoreError> {
@@ -148,11 +136,7 @@ impl DeviceRepo for SeaDevices<'_> {
 
 /// Every column but those of account, token hash and removal.
 fn active(unit: &Unit, device: &Device) -> Result<ActiveModel, StoreError> {
-    let place = Place {
-        table: TABLE,
-        row: device.id.uuid(),
-        column: "credential",
-    };
+    let place = Place { table: TABLE, row: device.id.uuid(), column: "credential" };
     let credential = device.credential.as_ref();
     let credential = credential.map(|secret| seal(unit, secret, &place));
     Ok(ActiveModel {

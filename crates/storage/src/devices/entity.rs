@@ -1,8 +1,5 @@
 //! Rows of the tables.
-#![expect(
-    unreachable_pub,
-    reason = "the types that sea-orm derives beside a model are `pub`"
-)]
+#![expect(unreachable_pub, reason = "the types that sea-orm derives beside a model are `pub`")]
 
 pub(super) mod devices {
     use sea_orm::entity::prelude::*;

@@ -40,11 +40,7 @@ impl SeaMetaApps<'_> {
         secret: &Secret,
         column: &'static str,
     ) -> Result<String, StoreError> {
-        let place = Place {
-            table: TABLE,
-            row: id.uuid(),
-            column,
-        };
+        let place = Place { table: TABLE, row: id.uuid(), column };
         seal(self.unit, secret, &place)
     }
 }
@@ -84,9 +80,7 @@ impl MetaAppRepo for SeaMetaApps<'_> {
             return Ok(());
         }
         // The id belongs to another realm.
-        Err(StoreError::Conflict {
-            constraint: "meta_apps_pkey".to_owned(),
-        })
+        Err(StoreError::Conflict { constraint: "meta_apps_pkey".to_owned() })
     }
 
     async fn get(&mut self, id: MetaAppId) -> Result<Option<MetaApp>, StoreError> {
@@ -131,10 +125,7 @@ impl MetaAppRepo for SeaMetaApps<'_> {
 #[async_trait]
 impl MetaAppRegistry for SeaMetaAppRegistry<'_> {
     async fn by_id(&mut self, id: MetaAppId) -> Result<Option<WebhookApp>, StoreError> {
-        let row = Entity::find_by_id(id.uuid())
-            .one(self.unit.tx())
-            .await
-            .map_err(store)?;
+        let row = Entity::find_by_id(id.uuid()).one(self.unit.tx()).await.map_err(store)?;
         let Some(row) = row else { return Ok(None) };
         let secret = |sealed: &str, column| open(self.unit, sealed, TABLE, row.id, column);
         Ok(Some(WebhookApp {

@@ -41,9 +41,7 @@ impl MetaWork for Unit {
 
 /// Seals a secret for its column.
 fn seal(unit: &Unit, secret: &Secret, place: &Place<'_>) -> Result<String, StoreError> {
-    unit.ring()
-        .seal(secret, place)
-        .map_err(|error| StoreError::Refused(Box::new(error)))
+    unit.ring().seal(secret, place).map_err(|error| StoreError::Refused(Box::new(error)))
 }
 
 /// Opens the secret of a column.
@@ -55,7 +53,5 @@ fn open(
     column: &'static str,
 ) -> Result<Secret, StoreError> {
     let place = Place { table, row, column };
-    unit.ring()
-        .open(sealed, &place)
-        .map_err(|error| bad_row(table, row, column, error))
+    unit.ring().open(sealed, &place).map_err(|error| bad_row(table, row, column, error))
 }

@@ -56,20 +56,15 @@ impl DeviceRegistry for SeaDeviceRegistry<'_> {
         // One condition per channel, so that it stays flat for any number of addresses.
         let mut channels: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for address in addresses {
-            channels
-                .entry(address.channel.as_str())
-                .or_default()
-                .push(&address.address);
+            channels.entry(address.channel.as_str()).or_default().push(&address.address);
         }
-        let any = channels
-            .into_iter()
-            .fold(Condition::any(), |any, (channel, addresses)| {
-                any.add(
-                    Condition::all()
-                        .add(Column::Channel.eq(channel))
-                        .add(Column::Address.is_in(addresses)),
-                )
-            });
+        let any = channels.into_iter().fold(Condition::any(), |any, (channel, addresses)| {
+            any.add(
+                Condition::all()
+                    .add(Column::Channel.eq(channel))
+                    .add(Column::Address.is_in(addresses)),
+            )
+        });
         self.all(present().filter(any)).await
     }
 

@@ -45,20 +45,13 @@ impl SeaConversations<'_> {
 fn any_of<'a>(lanes: impl Iterator<Item = &'a Lane>) -> Condition {
     let mut devices: BTreeMap<DeviceId, Vec<Uuid>> = BTreeMap::new();
     for lane in lanes {
-        devices
-            .entry(lane.device)
-            .or_default()
-            .push(lane.contact.uuid());
+        devices.entry(lane.device).or_default().push(lane.contact.uuid());
     }
-    devices
-        .into_iter()
-        .fold(Condition::any(), |any, (device, contacts)| {
-            any.add(
-                Condition::all()
-                    .add(C::DeviceId.eq(device.uuid()))
-                    .add(C::ContactId.is_in(contacts)),
-            )
-        })
+    devices.into_iter().fold(Condition::any(), |any, (device, contacts)| {
+        any.add(
+            Condition::all().add(C::DeviceId.eq(device.uuid())).add(C::ContactId.is_in(contacts)),
+        )
+    })
 }
 
 fn from_row(row: &Model) -> Conversation {
@@ -100,9 +93,7 @@ impl ConversationRepo for SeaConversations<'_> {
             });
             Entity::insert_many(rows)
                 .on_conflict(
-                    OnConflict::columns([C::DeviceId, C::ContactId])
-                        .do_nothing()
-                        .to_owned(),
+                    OnConflict::columns([C::DeviceId, C::ContactId]).do_nothing().to_owned(),
                 )
                 .exec_without_returning(self.unit.tx())
                 .await
@@ -116,10 +107,7 @@ impl ConversationRepo for SeaConversations<'_> {
                 .await
                 .map_err(store)?;
             found.extend(rows.into_iter().map(|(id, device, contact)| {
-                let lane = Lane {
-                    device: device.into(),
-                    contact: contact.into(),
-                };
+                let lane = Lane { device: device.into(), contact: contact.into() };
                 (ConversationId::from(id), lane)
             }));
         }
@@ -147,13 +135,11 @@ impl ConversationRepo for SeaConversations<'_> {
             sql.push("WITH v (id, in_at, out_at, window_at, entry_at, unread) AS (VALUES ");
             for (index, touch) in chunk.iter().enumerate() {
                 sql.push(if index == 0 { "(" } else { ", (" });
-                sql.bind(touch.conversation.map(ConversationId::uuid))
-                    .push(", ");
+                sql.bind(touch.conversation.map(ConversationId::uuid)).push(", ");
                 sql.bind(micros_opt(touch.in_at)).push(", ");
                 sql.bind(micros_opt(touch.out_at)).push(", ");
                 sql.bind(micros_opt(touch.window_expires_at)).push(", ");
-                sql.bind(micros_opt(touch.entry_point_expires_at))
-                    .push(", ");
+                sql.bind(micros_opt(touch.entry_point_expires_at)).push(", ");
                 sql.bind(i64::from(touch.unread)).push(")");
             }
             // Locked in the order of their ids, so that nobody waits for each other in a circle.
@@ -174,11 +160,7 @@ impl ConversationRepo for SeaConversations<'_> {
     }
 
     async fn get(&mut self, id: ConversationId) -> Result<Option<Conversation>, StoreError> {
-        let row = self
-            .own()
-            .filter(C::Id.eq(id.uuid()))
-            .one(self.unit.tx())
-            .await;
+        let row = self.own().filter(C::Id.eq(id.uuid())).one(self.unit.tx()).await;
         Ok(row.map_err(store)?.as_ref().map(from_row))
     }
 
@@ -201,9 +183,7 @@ impl ConversationRepo for SeaConversations<'_> {
             .await
             .map_err(store)?;
         let conversations = rows.iter().map(from_row).collect();
-        Ok(Page::from_rows(conversations, page, |conversation| {
-            conversation.id.uuid()
-        }))
+        Ok(Page::from_rows(conversations, page, |conversation| conversation.id.uuid()))
     }
 
     async fn mark_read(&mut self, id: ConversationId, at: Timestamp) -> Result<(), StoreError> {

@@ -1,8 +1,5 @@
 //! Rows of conversations, messages, lanes and files.
-#![expect(
-    unreachable_pub,
-    reason = "the types that sea-orm derives beside a model are `pub`"
-)]
+#![expect(unreachable_pub, reason = "the types that sea-orm derives beside a model are `pub`")]
 
 pub(super) mod conversation {
     use sea_orm::entity::prelude::*;

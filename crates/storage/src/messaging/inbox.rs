@@ -63,11 +63,7 @@ impl InboxRepo for SeaInbox<'_> {
                 at: Set(micros(item.at)),
             });
             quarantine::Entity::insert_many(rows)
-                .on_conflict(
-                    OnConflict::column(quarantine::Column::Hash)
-                        .do_nothing()
-                        .to_owned(),
-                )
+                .on_conflict(OnConflict::column(quarantine::Column::Hash).do_nothing().to_owned())
                 .exec_without_returning(self.unit.tx())
                 .await
                 .map_err(store)?;
@@ -108,15 +104,13 @@ impl InboxRepo for SeaInbox<'_> {
         for (device, wire_id) in wire_ids {
             devices.entry(*device).or_default().push(wire_id);
         }
-        let any = devices
-            .into_iter()
-            .fold(Condition::any(), |any, (device, ids)| {
-                any.add(
-                    Condition::all()
-                        .add(parked::Column::DeviceId.eq(device.uuid()))
-                        .add(parked::Column::WireId.is_in(ids)),
-                )
-            });
+        let any = devices.into_iter().fold(Condition::any(), |any, (device, ids)| {
+            any.add(
+                Condition::all()
+                    .add(parked::Column::DeviceId.eq(device.uuid()))
+                    .add(parked::Column::WireId.is_in(ids)),
+            )
+        });
         let rows = parked::Entity::delete_many()
             .filter(any)
             .exec_with_returning(self.unit.tx())
@@ -177,11 +171,8 @@ impl InboxRepo for SeaInbox<'_> {
                 at: Set(micros(receipt.at)),
             })
             .collect();
-        let higher = format!(
-            "{} > {}",
-            RANK.replace("{}", "excluded"),
-            RANK.replace("{}", "receipts")
-        );
+        let higher =
+            format!("{} > {}", RANK.replace("{}", "excluded"), RANK.replace("{}", "receipts"));
         for chunk in rows.chunks(CHUNK) {
             receipt::Entity::insert_many(chunk.to_vec())
                 .on_conflict(

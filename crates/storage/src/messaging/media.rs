@@ -41,11 +41,7 @@ fn from_row(row: Model) -> Result<MediaRecord, StoreError> {
         id: MediaId::from(row.id),
         account: AccountId::from(row.account_id),
         device: row.device_id.map(DeviceId::from),
-        sha256: row
-            .sha256
-            .clone()
-            .try_into()
-            .map_err(|_| wrong("sha256", "not 32 bytes"))?,
+        sha256: row.sha256.clone().try_into().map_err(|_| wrong("sha256", "not 32 bytes"))?,
         size: u64::try_from(row.size).map_err(|_| wrong("size", "negative"))?,
         mime: row.mime,
         filename: row.filename,
@@ -69,19 +65,12 @@ impl MediaRepo for SeaMedia<'_> {
             created_at: Set(micros(media.created_at)),
             removed_at: Set(None),
         };
-        Entity::insert(row)
-            .exec_without_returning(self.unit.tx())
-            .await
-            .map_err(store)?;
+        Entity::insert(row).exec_without_returning(self.unit.tx()).await.map_err(store)?;
         Ok(())
     }
 
     async fn get(&mut self, id: MediaId) -> Result<Option<MediaRecord>, StoreError> {
-        let row = self
-            .own()
-            .filter(C::Id.eq(id.uuid()))
-            .one(self.unit.tx())
-            .await;
+        let row = self.own().filter(C::Id.eq(id.uuid())).one(self.unit.tx()).await;
         row.map_err(store)?.map(from_row).transpose()
     }
 
@@ -109,10 +98,7 @@ impl MediaRepo for SeaMedia<'_> {
             .all(self.unit.tx())
             .await
             .map_err(store)?;
-        let media = rows
-            .into_iter()
-            .map(from_row)
-            .collect::<Result<Vec<_>, _>>()?;
+        let media = rows.into_iter().map(from_row).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::from_rows(media, page, |media| media.id.uuid()))
     }
 

@@ -100,9 +100,8 @@ impl MessageRepo for SeaMessages<'_> {
                 .all(self.unit.tx())
                 .await
                 .map_err(store)?;
-            let known = rows
-                .into_iter()
-                .filter_map(|(wire, id)| Some((wire?, MessageId::from(id))));
+            let known =
+                rows.into_iter().filter_map(|(wire, id)| Some((wire?, MessageId::from(id))));
             found.extend(known);
         }
         Ok(found)
@@ -141,10 +140,7 @@ impl MessageRepo for SeaMessages<'_> {
             .all(self.unit.tx())
             .await
             .map_err(store)?;
-        let messages = rows
-            .into_iter()
-            .map(from_row)
-            .collect::<Result<Vec<_>, _>>()?;
+        let messages = rows.into_iter().map(from_row).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::from_rows(messages, page, |message| message.id.uuid()))
     }
 

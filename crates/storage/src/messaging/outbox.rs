@@ -69,9 +69,7 @@ pub(super) struct SeaOutbox<'a> {
 impl SeaOutbox<'_> {
     /// Messages, locked in the order of their ids.
     async fn locked(&self, filter: Condition) -> Result<Vec<Message>, StoreError> {
-        let mut query = message::Entity::find()
-            .filter(filter)
-            .order_by_asc(message::Column::Id);
+        let mut query = message::Entity::find().filter(filter).order_by_asc(message::Column::Id);
         if self.unit.locks_rows() {
             query = query.lock(LockType::Update);
         }
@@ -100,14 +98,8 @@ impl SeaOutbox<'_> {
             .all(self.unit.tx())
             .await
             .map_err(store)?;
-        let messages = rows
-            .into_iter()
-            .map(from_row)
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(messages
-            .into_iter()
-            .map(|message| (message.contact, message))
-            .collect())
+        let messages = rows.into_iter().map(from_row).collect::<Result<Vec<_>, _>>()?;
+        Ok(messages.into_iter().map(|message| (message.contact, message)).collect())
     }
 
     /// Claims ready lanes of one priority.
@@ -163,9 +155,7 @@ impl SeaOutbox<'_> {
             .list(contacts.iter().copied())
             .push(" ORDER BY contact_id FOR UPDATE");
         let rows = self.unit.rows(sql).await?;
-        rows.iter()
-            .map(|row| row.try_get("", "contact_id").map_err(store))
-            .collect()
+        rows.iter().map(|row| row.try_get("", "contact_id").map_err(store)).collect()
     }
 
     async fn settle_device(
@@ -221,9 +211,7 @@ struct Mine<'a> {
 impl Mine<'_> {
     /// The node owns the lane `l`, by one of these very claims.
     fn condition(&self, sql: &mut Sql) {
-        sql.push("(l.owner = ")
-            .bind(self.owner)
-            .push(" AND (l.contact_id, l.fence) IN (VALUES ");
+        sql.push("(l.owner = ").bind(self.owner).push(" AND (l.contact_id, l.fence) IN (VALUES ");
         for (index, (contact, fence)) in self.claims.iter().enumerate() {
             sql.push(if index == 0 { "(" } else { ", (" });
             sql.bind(*contact).push(", ").bind(*fence).push(")");
@@ -263,10 +251,7 @@ struct Claim {
 fn by_device(lanes: impl IntoIterator<Item = Lane>) -> BTreeMap<DeviceId, Vec<Uuid>> {
     let mut devices: BTreeMap<DeviceId, Vec<Uuid>> = BTreeMap::new();
     for lane in lanes {
-        devices
-            .entry(lane.device)
-            .or_default()
-            .push(lane.contact.uuid());
+        devices.entry(lane.device).or_default().push(lane.contact.uuid());
     }
     for contacts in devices.values_mut() {
         contacts.sort_unstable();
@@ -333,11 +318,7 @@ impl OutboxRepo for SeaOutbox<'_> {
         .push(")");
         let rows = self.unit.rows(sql).await?;
         rows.iter()
-            .map(|row| {
-                row.try_get::<Uuid>("", "id")
-                    .map(DeviceId::from)
-                    .map_err(store)
-            })
+            .map(|row| row.try_get::<Uuid>("", "id").map(DeviceId::from).map_err(store))
             .collect()
     }
 
@@ -349,12 +330,7 @@ impl OutboxRepo for SeaOutbox<'_> {
         until: Timestamp,
         limit: u16,
     ) -> Result<Vec<ClaimedLane>, StoreError> {
-        let claim = Claim {
-            device,
-            owner,
-            now,
-            until,
-        };
+        let claim = Claim { device, owner, now, until };
         let mut claimed = Vec::new();
         for priority in Purpose::PRIORITIES {
             let taken = u16::try_from(claimed.len()).unwrap_or(u16::MAX);
@@ -373,11 +349,7 @@ impl OutboxRepo for SeaOutbox<'_> {
             .map(|(contact, fence)| {
                 let contact = ContactId::from(contact);
                 let head = heads.remove(&contact);
-                ClaimedLane {
-                    lane: Lane { device, contact },
-                    fence,
-                    head,
-                }
+                ClaimedLane { lane: Lane { device, contact }, fence, head }
             })
             .collect())
     }
@@ -431,15 +403,13 @@ impl OutboxRepo for SeaOutbox<'_> {
             for (device, wire_id) in chunk {
                 devices.entry(*device).or_default().push(wire_id);
             }
-            let any = devices
-                .into_iter()
-                .fold(Condition::any(), |any, (device, ids)| {
-                    any.add(
-                        Condition::all()
-                            .add(message::Column::DeviceId.eq(device.uuid()))
-                            .add(message::Column::WireId.is_in(ids)),
-                    )
-                });
+            let any = devices.into_iter().fold(Condition::any(), |any, (device, ids)| {
+                any.add(
+                    Condition::all()
+                        .add(message::Column::DeviceId.eq(device.uuid()))
+                        .add(message::Column::WireId.is_in(ids)),
+                )
+            });
             messages.extend(self.locked(any).await?);
         }
         Ok(messages)
@@ -458,9 +428,7 @@ impl OutboxRepo for SeaOutbox<'_> {
                 .collect::<Result<Vec<_>, StoreError>>()?;
             message::Entity::insert_many(rows)
                 .on_conflict(
-                    OnConflict::column(message::Column::Id)
-                        .update_columns(CHANGEABLE)
-                        .to_owned(),
+                    OnConflict::column(message::Column::Id).update_columns(CHANGEABLE).to_owned(),
                 )
                 .exec_without_returning(self.unit.tx())
                 .await
@@ -508,8 +476,7 @@ impl OutboxRepo for SeaOutbox<'_> {
         for (device, claims) in claims_by_device(claims) {
             for claims in claims.chunks(IN) {
                 let mine = Mine { owner, claims };
-                self.settle_device(device, &contacts_of(claims), Some(&mine))
-                    .await?;
+                self.settle_device(device, &contacts_of(claims), Some(&mine)).await?;
             }
         }
         Ok(())

@@ -48,9 +48,7 @@ pub(super) fn to_row(message: &Message) -> Result<ActiveModel, StoreError> {
         reply_to_id: Set(message.reply_to_id.map(MessageId::uuid)),
         reply_to: Set(json_opt(message.reply_to.as_ref())?),
         target_id: Set(message.target_id.map(MessageId::uuid)),
-        choices: Set(json_opt(
-            Some(&message.choices).filter(|choices| !choices.is_empty()),
-        )?),
+        choices: Set(json_opt(Some(&message.choices).filter(|choices| !choices.is_empty()))?),
         downgraded_from: Set(message.downgraded_from.clone()),
         prepared: Set(json_opt(message.prepared.as_ref())?),
         reason_code: Set(reason.map(|reason| reason.code.clone())),
@@ -81,8 +79,7 @@ pub(super) fn from_row(row: Model) -> Result<Message, StoreError> {
     let id = row.id;
     let at = |name| column(TABLE, &id, name);
     let phone = |name, text: Option<String>| {
-        text.map(|text| at(name).word::<PhoneNumber>(&text))
-            .transpose()
+        text.map(|text| at(name).word::<PhoneNumber>(&text)).transpose()
     };
     let direction = at("direction").word(&row.direction)?;
     let origin = at("origin").word(&row.origin)?;
@@ -94,10 +91,7 @@ pub(super) fn from_row(row: Model) -> Result<Message, StoreError> {
         contact: ContactId::from(row.contact_id),
         direction,
         status: at("status").word(&row.status)?,
-        stage: row
-            .stage
-            .map(|stage| at("stage").word(&stage))
-            .transpose()?,
+        stage: row.stage.map(|stage| at("stage").word(&stage)).transpose()?,
         queued: row.queued,
         body: body(&at("content"), origin, row.content)?,
         purpose: at("purpose").word(&row.purpose)?,
@@ -116,9 +110,7 @@ pub(super) fn from_row(row: Model) -> Result<Message, StoreError> {
         choices: at("choices").json_opt(row.choices)?.unwrap_or_default(),
         downgraded_from: row.downgraded_from,
         prepared: row.prepared.map(Prepared::from),
-        reason: row
-            .reason_code
-            .map(|code| Reason::new(code, row.reason_text.unwrap_or_default())),
+        reason: row.reason_code.map(|code| Reason::new(code, row.reason_text.unwrap_or_default())),
         held_until: time_opt(row.held_until),
         attempts: u32::try_from(row.attempts).unwrap_or_default(),
         due_at: time(row.due_at),

@@ -82,10 +82,7 @@ async fn a_claim_holds_until_its_lease_runs_out() {
         let [first] = first.as_slice() else {
             panic!("{first:?}");
         };
-        assert_eq!(
-            (first.attempt, &first.payload),
-            (1, &json!({ "number": 1 }))
-        );
+        assert_eq!((first.attempt, &first.payload), (1, &json!({ "number": 1 })));
         assert_eq!(claim_ids(&database, after(9)).await, []);
         let second = claim(&database, &["test"], after(10)).await;
         let [second] = second.as_slice() else {
@@ -118,10 +115,7 @@ async fn jobs_of_one_order_follow_each_other() {
         assert_eq!(claim_ids(&database, start()).await, [id(2)]);
         // One that waits for its retry holds its order; one that is buried does not.
         let work = begin(&database).await;
-        work.jobs()
-            .retry(id(2), 1, after(5), "later")
-            .await
-            .unwrap();
+        work.jobs().retry(id(2), 1, after(5), "later").await.unwrap();
         work.commit().await.unwrap();
         assert_eq!(claim_ids(&database, after(4)).await, []);
         assert_eq!(claim_ids(&database, after(5)).await, [id(2)]);
@@ -141,10 +135,7 @@ async fn a_lost_claim_changes_nothing() {
         claim_ids(&database, start()).await;
         claim_ids(&database, after(10)).await;
         let work = begin(&database).await;
-        work.jobs()
-            .retry(id(1), 1, after(500), "late")
-            .await
-            .unwrap();
+        work.jobs().retry(id(1), 1, after(500), "late").await.unwrap();
         work.jobs().bury(id(1), 1, "late").await.unwrap();
         work.commit().await.unwrap();
         let work = Store::<dyn JobsWork>::read(&database).await.unwrap();

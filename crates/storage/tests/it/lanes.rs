@@ -34,18 +34,14 @@ struct Owner {
 impl Model {
     fn head(&self, lane: Lane) -> Option<&Message> {
         let queue = self.lines.get(&lane)?;
-        queue
-            .iter()
-            .min_by_key(|message| (message.due_at, message.id))
+        queue.iter().min_by_key(|message| (message.due_at, message.id))
     }
 
     /// Whether a claim must find the lane now.
     fn is_ready(&self, lane: Lane, now: Timestamp) -> bool {
         match self.owners.get(&lane) {
             Some(owner) => owner.until <= now,
-            None => self
-                .head(lane)
-                .is_some_and(|head| head.due_at.max(head.next_at) <= now),
+            None => self.head(lane).is_some_and(|head| head.due_at.max(head.next_at) <= now),
         }
     }
 }
@@ -55,10 +51,8 @@ struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
 }
@@ -74,10 +68,7 @@ struct Game {
 impl Game {
     async fn release(&self, node: Uuid, claim: (Lane, i64)) {
         let work = self.road.begin().await;
-        work.outbox(provider())
-            .release(node, &[claim])
-            .await
-            .unwrap();
+        work.outbox(provider()).release(node, &[claim]).await.unwrap();
         work.commit().await.unwrap();
     }
 
@@ -87,16 +78,9 @@ impl Game {
         message.next_at = message.due_at;
         let work = self.road.begin().await;
         let insert = work.messages(self.road.scope());
-        { insert }
-            .insert(std::slice::from_ref(&message))
-            .await
-            .unwrap();
-        let entry = LaneEntry {
-            lane,
-            account: message.account,
-            priority: 1,
-            ready_at: message.due_at,
-        };
+        { insert }.insert(std::slice::from_ref(&message)).await.unwrap();
+        let entry =
+            LaneEntry { lane, account: message.account, priority: 1, ready_at: message.due_at };
         work.outbox(provider()).put(&[entry]).await.unwrap();
         work.commit().await.unwrap();
         self.model.lines.entry(lane).or_default().push(message);
@@ -106,11 +90,7 @@ impl Game {
         let (now, until) = (self.now, self.now + LEASE);
         let device = self.road.device;
         let work = self.road.begin().await;
-        let claimed = work
-            .outbox(provider())
-            .claim(device, node, now, until, 100)
-            .await
-            .unwrap();
+        let claimed = work.outbox(provider()).claim(device, node, now, until, 100).await.unwrap();
         work.commit().await.unwrap();
         for lane in &self.lanes {
             let found = claimed.iter().find(|claimed| claimed.lane == *lane);
@@ -121,9 +101,7 @@ impl Game {
                 let before = self.model.owners.get(lane);
                 assert!(before.is_none_or(|owner| owner.fence < found.fence));
                 let fence = found.fence;
-                self.model
-                    .owners
-                    .insert(*lane, Owner { node, fence, until });
+                self.model.owners.insert(*lane, Owner { node, fence, until });
             } else if let Some(found) = found {
                 // A message that is due later than the one that put the lane forward was sent or
                 // is waiting behind; the lane is looked at for nothing, and given back.

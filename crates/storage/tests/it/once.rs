@@ -19,8 +19,7 @@ async fn carry_out(database: &Database, once: &Once, made: u32) -> Result<u32, O
     if let Some(before) = once.recall::<u32>(&*work).await? {
         return Ok(before);
     }
-    once.remember(&*work, &made, TestClock::default().now())
-        .await?;
+    once.remember(&*work, &made, TestClock::default().now()).await?;
     work.commit().await?;
     Ok(made)
 }
@@ -37,11 +36,7 @@ async fn a_request_is_carried_out_once() {
         assert!(matches!(refused, Err(OnceError::OtherBody)), "{refused:?}");
         let mut stranger = request.clone();
         stranger.principal = "somebody".to_owned();
-        for (number, other) in [
-            (4, stranger),
-            (5, once("op2", "k", 1)),
-            (6, once("op", "k2", 1)),
-        ] {
+        for (number, other) in [(4, stranger), (5, once("op2", "k", 1)), (6, once("op", "k2", 1))] {
             assert_eq!(carry_out(&database, &other, number).await.unwrap(), number);
         }
     })

@@ -10,9 +10,7 @@ use kabar_testkit::devices::{Fleet, registration};
 use kabar_storage::testing::each_database;
 
 fn holds(bytes: &[u8], text: &str) -> bool {
-    bytes
-        .windows(text.len())
-        .any(|window| window == text.as_bytes())
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
 #[tokio::test]
@@ -38,12 +36,7 @@ async fn secrets_never_reach_the_disk_in_the_clear() {
         let random = token.expose_secret().rsplit('_').next().unwrap();
         if let Some(files) = test.files() {
             assert!(holds(&files, "7001"), "the rows are on the disk");
-            for clear in [
-                "clear-credential",
-                "clear-app-secret",
-                "clear-verify-token",
-                random,
-            ] {
+            for clear in ["clear-credential", "clear-app-secret", "clear-verify-token", random] {
                 assert!(!holds(&files, clear), "{clear}");
             }
         }

@@ -41,10 +41,7 @@ impl ScriptedChannel {
     /// The network cannot be asked from now on.
     pub fn fail(&self) {
         let reason = Reason::new("timeout", "no answer");
-        self.network().error = Some(SendError::Retry {
-            after: None,
-            reason,
-        });
+        self.network().error = Some(SendError::Retry { after: None, reason });
     }
 
     /// How often it was asked.

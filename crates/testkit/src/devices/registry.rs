@@ -19,14 +19,9 @@ fn ids(devices: &[Device]) -> Vec<DeviceId> {
 }
 
 async fn devices_are_found_by_every_name(fleet: &Fleet) {
-    let (one, two) = (
-        fleet.tenancy.account("Found 1").await,
-        fleet.tenancy.account("Found 2").await,
-    );
-    let (a, b) = (
-        fleet.device(one, "3001").await.device,
-        fleet.device(two, "3002").await.device,
-    );
+    let (one, two) =
+        (fleet.tenancy.account("Found 1").await, fleet.tenancy.account("Found 2").await);
+    let (a, b) = (fleet.device(one, "3001").await.device, fleet.device(two, "3002").await.device);
     let gone = fleet.device(two, "3003").await.device;
     fleet.devices.remove(&grant(two), gone.id).await.unwrap();
 
@@ -38,12 +33,7 @@ async fn devices_are_found_by_every_name(fleet: &Fleet) {
         channel: ChannelKind::CLOUD_API,
         address: address.to_owned(),
     };
-    let wanted = [
-        address("3001"),
-        address("3002"),
-        address("3003"),
-        address("3"),
-    ];
+    let wanted = [address("3001"), address("3002"), address("3003"), address("3")];
     let found = registry.by_addresses(&wanted).await.unwrap();
     assert_eq!(ids(&found), [a.id, b.id]);
     let found = ids(&registry.by_parent("900").await.unwrap());

@@ -43,10 +43,7 @@ async fn statuses_are_parked_and_taken_once(road: &Road) {
     drop(inbox);
     let mut message = road.waiting(road.lane());
     message.wire_id = Some("parked.1".to_owned());
-    work.messages(road.scope())
-        .insert(&[message])
-        .await
-        .unwrap();
+    work.messages(road.scope()).insert(&[message]).await.unwrap();
     let mut inbox = work.inbox(provider());
     let known = [(road.device, "parked.1".to_owned())];
     assert_eq!(inbox.parked_with_message(10).await.unwrap(), known);
@@ -81,10 +78,7 @@ async fn raw_bodies_are_kept_once(road: &Road) {
     for body in [raw(1, old), raw(1, old), raw(2, road.now())] {
         inbox.keep_raw(&body).await.unwrap();
     }
-    inbox
-        .quarantine(&[odd(1, "a"), odd(1, "a"), odd(2, "b")])
-        .await
-        .unwrap();
+    inbox.quarantine(&[odd(1, "a"), odd(1, "a"), odd(2, "b")]).await.unwrap();
     inbox.quarantine(&[odd(1, "c")]).await.unwrap();
     let pruned = inbox.prune_raw(road.now() - TimeDelta::days(1)).await;
     assert_eq!(pruned.unwrap(), 1);
@@ -101,22 +95,12 @@ async fn receipts_never_go_backwards(road: &Road) {
         at: road.now(),
     };
     let work = road.begin().await;
-    work.messages(road.scope())
-        .insert(std::slice::from_ref(&message))
-        .await
-        .unwrap();
+    work.messages(road.scope()).insert(std::slice::from_ref(&message)).await.unwrap();
     let mut inbox = work.inbox(provider());
     inbox.receipts(&[]).await.unwrap();
-    let batch = [
-        receipt("a", "read"),
-        receipt("a", "delivered"),
-        receipt("b", "sent"),
-    ];
+    let batch = [receipt("a", "read"), receipt("a", "delivered"), receipt("b", "sent")];
     inbox.receipts(&batch).await.unwrap();
-    inbox
-        .receipts(&[receipt("a", "sent"), receipt("b", "read")])
-        .await
-        .unwrap();
+    inbox.receipts(&[receipt("a", "sent"), receipt("b", "read")]).await.unwrap();
     let mut receipts = inbox.receipts_of(message.id).await.unwrap();
     receipts.sort_by(|a, b| a.participant.cmp(&b.participant));
     assert_eq!(receipts, [receipt("a", "read"), receipt("b", "read")]);

@@ -42,21 +42,15 @@ async fn put(road: &Road, messages: &[Message]) {
 async fn claim(road: &Road, owner: Uuid, now: Timestamp, limit: u16) -> Vec<ClaimedLane> {
     let work = road.begin().await;
     let until = now + TimeDelta::seconds(8);
-    let claimed = work
-        .outbox(provider())
-        .claim(road.device, owner, now, until, limit)
-        .await
-        .unwrap();
+    let claimed =
+        work.outbox(provider()).claim(road.device, owner, now, until, limit).await.unwrap();
     work.commit().await.unwrap();
     claimed
 }
 
 async fn release(road: &Road, owner: Uuid, claims: &[(Lane, i64)]) {
     let work = road.begin().await;
-    work.outbox(provider())
-        .release(owner, claims)
-        .await
-        .unwrap();
+    work.outbox(provider()).release(owner, claims).await.unwrap();
     work.commit().await.unwrap();
 }
 
@@ -108,11 +102,7 @@ async fn a_lane_is_claimed_once_and_taken_over(road: &Road) {
     assert_eq!(outbox.still_mine(ONE, &mine).await.unwrap(), mine);
     drop(outbox);
     work.commit().await.unwrap();
-    assert!(
-        claim(road, TWO, now + TimeDelta::seconds(19), 10)
-            .await
-            .is_empty()
-    );
+    assert!(claim(road, TWO, now + TimeDelta::seconds(19), 10).await.is_empty());
 
     let second = claim(road, TWO, now + TimeDelta::seconds(20), 10).await;
     assert_eq!(second.len(), 1);
@@ -149,10 +139,7 @@ async fn empty(road: &Road, now: Timestamp) {
 
 async fn replies_come_first(road: &Road) {
     let now = road.now();
-    let message = |purpose: Purpose| Message {
-        purpose,
-        ..road.waiting(road.lane())
-    };
+    let message = |purpose: Purpose| Message { purpose, ..road.waiting(road.lane()) };
     let messages = [
         message(Purpose::Marketing),
         message(Purpose::Marketing),
@@ -173,10 +160,7 @@ async fn replies_come_first(road: &Road) {
     let all = claim(road, ONE, later, 10).await;
     let claims: Vec<(Lane, i64)> = all.iter().map(|c| (c.lane, c.fence)).collect();
     release(road, ONE, &claims).await;
-    let reply = Message {
-        purpose: Purpose::Reply,
-        ..road.waiting(messages[1].lane())
-    };
+    let reply = Message { purpose: Purpose::Reply, ..road.waiting(messages[1].lane()) };
     put(road, &[reply]).await;
     let first = claim(road, ONE, later, 3).await;
     assert!(first.iter().any(|lane| lane.lane == messages[1].lane()));
@@ -232,10 +216,7 @@ async fn old_claims_do_nothing(road: &Road) {
 async fn lanes_are_repaired(road: &Road) {
     let message = road.waiting(road.lane());
     let work = road.begin().await;
-    work.messages(road.scope())
-        .insert(std::slice::from_ref(&message))
-        .await
-        .unwrap();
+    work.messages(road.scope()).insert(std::slice::from_ref(&message)).await.unwrap();
     let mut outbox = work.outbox(provider());
     assert_eq!(outbox.repair().await.unwrap(), 1);
     assert_eq!(outbox.repair().await.unwrap(), 0);

@@ -24,23 +24,14 @@ async fn a_message_comes_in_once(road: &Road) {
     let lane = road.lane();
     let work = road.begin().await;
     let mut repo = work.messages(road.scope());
-    let first: Vec<Message> = (0..3)
-        .map(|n| road.incoming(lane, &format!("once.{n}")))
-        .collect();
+    let first: Vec<Message> = (0..3).map(|n| road.incoming(lane, &format!("once.{n}"))).collect();
     let new = repo.insert_new(&first).await.unwrap();
     assert_eq!(new, first.iter().map(|m| m.id).collect::<Vec<_>>());
     // Some are there, one is new; the same id on another device, or from us, is another message.
-    let elsewhere = Message {
-        device: road.second,
-        ..road.incoming(lane, "once.0")
-    };
-    let ours = Message {
-        direction: Direction::Out,
-        ..road.incoming(lane, "once.0")
-    };
-    let mut again: Vec<Message> = (1..4)
-        .map(|n| road.incoming(lane, &format!("once.{n}")))
-        .collect();
+    let elsewhere = Message { device: road.second, ..road.incoming(lane, "once.0") };
+    let ours = Message { direction: Direction::Out, ..road.incoming(lane, "once.0") };
+    let mut again: Vec<Message> =
+        (1..4).map(|n| road.incoming(lane, &format!("once.{n}"))).collect();
     again.extend([elsewhere, ours]);
     let new = repo.insert_new(&again).await.unwrap();
     let expected: Vec<_> = again[2..].iter().map(|message| message.id).collect();
@@ -48,15 +39,12 @@ async fn a_message_comes_in_once(road: &Road) {
     assert!(repo.insert_new(&again).await.unwrap().is_empty());
     assert!(repo.insert_new(&[]).await.unwrap().is_empty());
     // More than one statement's worth.
-    let many: Vec<Message> = (0..1_200)
-        .map(|n| road.incoming(lane, &format!("many.{n}")))
-        .collect();
+    let many: Vec<Message> =
+        (0..1_200).map(|n| road.incoming(lane, &format!("many.{n}"))).collect();
     assert_eq!(repo.insert_new(&many[..700]).await.unwrap().len(), 700);
     assert_eq!(repo.insert_new(&many).await.unwrap().len(), 500);
-    let known = repo
-        .by_wire_ids(road.device, &["many.7".to_owned(), "nobody".to_owned()])
-        .await
-        .unwrap();
+    let known =
+        repo.by_wire_ids(road.device, &["many.7".to_owned(), "nobody".to_owned()]).await.unwrap();
     assert_eq!(known, [("many.7".to_owned(), many[7].id)]);
 }
 
@@ -98,20 +86,14 @@ async fn everything_that_can_change_is_saved(road: &Road) {
     outbox.save(&[]).await.unwrap();
     let ids = [messages[0].id, messages[1].id];
     assert_eq!(outbox.lock(&ids).await.unwrap(), messages);
-    let wire = [
-        (road.device, format!("wamid.{}", ids[0])),
-        (road.second, format!("wamid.{}", ids[1])),
-    ];
+    let wire =
+        [(road.device, format!("wamid.{}", ids[0])), (road.second, format!("wamid.{}", ids[1]))];
     let found = outbox.lock_by_wire_ids(&wire).await.unwrap();
     assert_eq!(found, messages[..1]);
     drop(outbox);
     // Nothing of what came in is forgotten: it still comes in once.
     let again = road.incoming(lane, "saved");
-    let new = work
-        .messages(road.scope())
-        .insert_new(&[again])
-        .await
-        .unwrap();
+    let new = work.messages(road.scope()).insert_new(&[again]).await.unwrap();
     assert!(new.is_empty());
     // And back to nothing.
     let mut plain = road.waiting(lane);
@@ -123,10 +105,7 @@ async fn everything_that_can_change_is_saved(road: &Road) {
 
 async fn tenants_and_devices_see_their_own(road: &Road) {
     let first = road.waiting(road.lane());
-    let second = road.waiting(Lane {
-        device: road.second,
-        ..road.lane()
-    });
+    let second = road.waiting(Lane { device: road.second, ..road.lane() });
     let work = road.begin().await;
     let both = [first.clone(), second.clone()];
     work.messages(road.scope()).insert(&both).await.unwrap();
@@ -134,10 +113,7 @@ async fn tenants_and_devices_see_their_own(road: &Road) {
     let seen = async |scope| {
         let mut found: Vec<_> = work.messages(scope).by_ids(&ids).await.unwrap();
         found.sort_by_key(|message| message.id);
-        found
-            .into_iter()
-            .map(|message| message.id)
-            .collect::<Vec<_>>()
+        found.into_iter().map(|message| message.id).collect::<Vec<_>>()
     };
     assert_eq!(seen(road.scope()).await, ids);
     assert_eq!(seen(road.token_scope()).await, [second.id]);
@@ -160,18 +136,11 @@ async fn pages_are_complete(road: &Road) {
         .collect();
     let work = road.begin().await;
     work.messages(road.scope()).insert(&messages).await.unwrap();
-    let filter = MessageFilter {
-        contact: Some(lane.contact),
-        ..MessageFilter::default()
-    };
+    let filter = MessageFilter { contact: Some(lane.contact), ..MessageFilter::default() };
     let mut seen = Vec::new();
     let mut page = PageRequest::new(Some(3), None);
     loop {
-        let list = work
-            .messages(road.scope())
-            .list(&filter, page)
-            .await
-            .unwrap();
+        let list = work.messages(road.scope()).list(&filter, page).await.unwrap();
         seen.extend(list.items.into_iter().map(|message| message.id));
         match list.next {
             Some(next) => page.after = Some(next),
@@ -186,11 +155,7 @@ async fn pages_are_complete(road: &Road) {
         status: Some(Status::Pending),
         ..filter
     };
-    let odd = work
-        .messages(road.scope())
-        .list(&filter, PageRequest::default())
-        .await
-        .unwrap();
+    let odd = work.messages(road.scope()).list(&filter, PageRequest::default()).await.unwrap();
     assert_eq!(odd.items.len(), 3);
 }
 
@@ -223,9 +188,7 @@ async fn a_conversation_never_goes_backwards(road: &Road) {
         entry_point_expires_at: at(2),
         ..Touch::default()
     };
-    repo.touch(&[touch(at(10), at(20), 2), other])
-        .await
-        .unwrap();
+    repo.touch(&[touch(at(10), at(20), 2), other]).await.unwrap();
     repo.touch(&[touch(at(5), at(15), 1)]).await.unwrap();
     repo.touch(&[touch(None, None, 0)]).await.unwrap();
     repo.touch(&[]).await.unwrap();
@@ -233,10 +196,7 @@ async fn a_conversation_never_goes_backwards(road: &Road) {
     assert_eq!((chat.last_in_at, chat.window_expires_at), (at(10), at(20)));
     assert_eq!((chat.last_out_at, chat.unread), (None, 3));
     let other = repo.get(wanted[1].0).await.unwrap().expect("it is there");
-    assert_eq!(
-        (other.last_out_at, other.entry_point_expires_at),
-        (at(1), at(2))
-    );
+    assert_eq!((other.last_out_at, other.entry_point_expires_at), (at(1), at(2)));
     drop(repo);
     // A foreign scope sees and changes nothing.
     let mut foreign = work.conversations(provider().within(road.other));

@@ -57,32 +57,20 @@ async fn contact(road: &Road, id: ContactId) -> Contact {
 
 async fn the_same_person_is_the_same_contact(road: &Road) {
     let number = "+6281100000001";
-    let batch = [
-        person(Some(number), None),
-        person(Some(number), Some("b.1")),
-        person(None, Some("b.1")),
-    ];
+    let batch =
+        [person(Some(number), None), person(Some(number), Some("b.1")), person(None, Some("b.1"))];
     let met = meet(road, &batch).await;
     assert!(met.iter().all(|one| *one == met[0]) && met[0].created);
     let again = meet(road, &batch).await;
-    assert!(
-        again
-            .iter()
-            .all(|one| one.contact == met[0].contact && !one.created)
-    );
+    assert!(again.iter().all(|one| one.contact == met[0].contact && !one.created));
     let contact = contact(road, met[0].contact).await;
     assert_eq!(contact.identity(IdentityKind::Phone), Some(number));
     assert_eq!(contact.identity(IdentityKind::Bsuid), Some("b.1"));
     let work = road.begin().await;
-    let filter = ContactFilter {
-        identity: Some(IdentityKey::phone(&number.parse().expect("a number"))),
-    };
+    let filter =
+        ContactFilter { identity: Some(IdentityKey::phone(&number.parse().expect("a number"))) };
     let page = PageRequest::default();
-    let found = work
-        .contacts(road.scope())
-        .list(&filter, page)
-        .await
-        .unwrap();
+    let found = work.contacts(road.scope()).list(&filter, page).await.unwrap();
     assert_eq!(found.items, [contact]);
     drop(work);
     // Somebody without any identity is somebody each time.
@@ -91,10 +79,7 @@ async fn the_same_person_is_the_same_contact(road: &Road) {
     assert!(meet(road, &[]).await.is_empty());
     // A removed contact's number makes a new one.
     let work = road.begin().await;
-    let removed = work
-        .contacts(road.scope())
-        .remove(met[0].contact, road.now())
-        .await;
+    let removed = work.contacts(road.scope()).remove(met[0].contact, road.now()).await;
     assert!(removed.unwrap());
     work.commit().await.unwrap();
     let new = meet(road, &batch[..1]).await;
@@ -107,22 +92,11 @@ async fn a_recycled_number_goes_to_its_new_owner(road: &Road) {
     road.fleet.tenancy.clock.advance(TimeDelta::minutes(1));
     let second = meet(road, &[person(Some(number), Some("b.3"))]).await[0];
     assert!(second.created && second.contact != first.contact);
-    assert_eq!(
-        contact(road, first.contact)
-            .await
-            .identity(IdentityKind::Phone),
-        None
-    );
+    assert_eq!(contact(road, first.contact).await.identity(IdentityKind::Phone), None);
     let owner = contact(road, second.contact).await;
     assert_eq!(owner.identity(IdentityKind::Phone), Some(number));
-    assert_eq!(
-        meet(road, &[person(Some(number), None)]).await[0].contact,
-        second.contact
-    );
-    assert_eq!(
-        meet(road, &[person(None, Some("b.2"))]).await[0].contact,
-        first.contact
-    );
+    assert_eq!(meet(road, &[person(Some(number), None)]).await[0].contact, second.contact);
+    assert_eq!(meet(road, &[person(None, Some("b.2"))]).await[0].contact, first.contact);
     // Twice in one batch, and back.
     let batch = [
         person(Some(number), Some("b.4")),
@@ -131,12 +105,7 @@ async fn a_recycled_number_goes_to_its_new_owner(road: &Road) {
     ];
     let met = meet(road, &batch).await;
     assert_eq!(met[2].contact, first.contact);
-    assert_eq!(
-        contact(road, first.contact)
-            .await
-            .identity(IdentityKind::Phone),
-        Some(number)
-    );
+    assert_eq!(contact(road, first.contact).await.identity(IdentityKind::Phone), Some(number));
 }
 
 async fn two_contacts_stay_two(road: &Road) {
@@ -147,10 +116,7 @@ async fn two_contacts_stay_two(road: &Road) {
     // Now it turns out that they are the same: merging is the tenant's decision.
     let met = meet(road, &[person(Some(number), Some("b.6"))]).await[0];
     assert_eq!((met.contact, met.created), (by_id, false));
-    assert_eq!(
-        meet(road, &[person(Some(number), None)]).await[0].contact,
-        by_number
-    );
+    assert_eq!(meet(road, &[person(Some(number), None)]).await[0].contact, by_number);
 }
 
 async fn tenants_know_people_apart(road: &Road) {
@@ -161,10 +127,7 @@ async fn tenants_know_people_apart(road: &Road) {
     let work = road.begin().await;
     let seen = work.contacts(road.scope()).by_ids(&[theirs.contact]).await;
     assert!(seen.unwrap().is_empty());
-    let removed = work
-        .contacts(road.scope())
-        .remove(theirs.contact, road.now())
-        .await;
+    let removed = work.contacts(road.scope()).remove(theirs.contact, road.now()).await;
     assert!(!removed.unwrap());
 }
 

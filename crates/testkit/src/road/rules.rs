@@ -29,14 +29,8 @@ async fn rules_are_kept_and_found(road: &Road) {
             folding: Folding::default(),
             words: Words::default(),
         },
-        response: Response::Message {
-            content: Content::text("halo {name}"),
-            quote: true,
-        },
-        limitation: Some(Limitation {
-            times: 1,
-            seconds: 60,
-        }),
+        response: Response::Message { content: Content::text("halo {name}"), quote: true },
+        limitation: Some(Limitation { times: 1, seconds: 60 }),
         created_at: road.now(),
         updated_at: road.now(),
     };
@@ -90,10 +84,7 @@ async fn a_message_is_answered_once(road: &Road) {
     for note in [&silent, &old, &new] {
         assert!(repo.note(note).await.unwrap());
         assert!(!repo.note(note).await.unwrap());
-        assert_eq!(
-            repo.answer_to(note.message).await.unwrap().as_ref(),
-            Some(note)
-        );
+        assert_eq!(repo.answer_to(note.message).await.unwrap().as_ref(), Some(note));
     }
     let since = now - TimeDelta::hours(1);
     let past = repo.answers_since(contact, since).await.unwrap();
@@ -101,11 +92,5 @@ async fn a_message_is_answered_once(road: &Road) {
     drop(repo);
     let mut foreign = work.rules(provider().within(road.other));
     assert_eq!(foreign.answer_to(new.message).await.unwrap(), None);
-    assert!(
-        foreign
-            .answers_since(contact, since)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(foreign.answers_since(contact, since).await.unwrap().is_empty());
 }
