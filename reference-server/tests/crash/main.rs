@@ -32,7 +32,11 @@ fn seed() -> u64 {
     std::env::var("KABAR_CRASH_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
+/// One server at a time: four of them would only measure the machine.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 async fn run(place: Place, policy: Policy) {
+    let _turn = TURN.lock().await;
     let story = Story::begin(place, policy, seed()).await;
     story.tell(rounds()).await;
 }
