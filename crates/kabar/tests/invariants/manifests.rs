@@ -77,7 +77,10 @@ fn versions_are_decided_in_one_place() {
         let text = fs::read_to_string(&package.manifest_path).expect("a manifest");
         let sections = text.split("\n[").filter(|section| section.contains("dependencies]"));
         for line in sections.flat_map(|section| section.lines().skip(1)) {
-            let decided = line.contains(".workspace = true") || line.contains("workspace = true,");
+            // A room may switch on a feature of its own for its tests.
+            let itself = line.contains("{ path = \".\", features");
+            let decided =
+                line.contains(".workspace = true") || line.contains("workspace = true,") || itself;
             if line.contains('=') && !decided {
                 faults.push(format!("{}: {line}", package.name));
             }
