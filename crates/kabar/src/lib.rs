@@ -3,21 +3,23 @@
 //! This crate composes the rooms behind one builder and holds no logic of its own. Everything that
 //! the reference server can do, an embedding program can do in one call without HTTP.
 //!
-//! ```no_run
-//! use kabar::{KeyRing, Platform};
+//! ```
+//! use kabar::prelude::*;
 //!
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let platform = Platform::builder()
-//!     .database("sqlite:data/kabar.db".parse()?)
-//!     .keys(KeyRing::open_or_create("data/keys".as_ref())?)
-//!     .files("data/files")
-//!     .build()
-//!     .await?;
-//! let running = platform.start();
-//! // … platform.devices(), platform.messages(), platform.intake() …
-//! running.stop().await;
-//! # Ok(())
-//! # }
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let folder = tempfile::tempdir()?;
+//!     let platform = Platform::builder()
+//!         .database(format!("sqlite:{}/kabar.db", folder.path().display()).parse()?)
+//!         .keys(KeyRing::open_or_create(&folder.path().join("keys"))?)
+//!         .files(folder.path().join("files"))
+//!         .build()
+//!         .await?;
+//!     let running = platform.start();
+//!     // … platform.devices(), platform.messages(), platform.intake() …
+//!     running.stop().await;
+//!     Ok(())
+//! }
 //! ```
 //!
 //! # Features

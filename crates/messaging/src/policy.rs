@@ -131,6 +131,15 @@ pub fn uncertain(
     message.held_until = Some(message.next_at);
 }
 
+/// Ends a message whose device was removed. One that may have been sent stays uncertain.
+pub fn abandon(message: &mut Message, now: Timestamp) {
+    use crate::message::Stage;
+    let in_doubt = message.status == Status::Uncertain || message.stage == Some(Stage::Sending);
+    let status = if in_doubt { Status::Uncertain } else { Status::Cancelled };
+    message.leave_line(status, now);
+    message.reason = Some(kabar_channel::Reason::new("device_removed", "its device was removed"));
+}
+
 /// What to do with the head of a lane that was just claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {

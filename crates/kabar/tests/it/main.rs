@@ -6,11 +6,7 @@
     clippy::indexing_slicing,
     reason = "tests fail by panicking"
 )]
-#![expect(
-    clippy::default_trait_access,
-    clippy::too_many_lines,
-    reason = "tables of cases, and filters that filter nothing"
-)]
+#![expect(clippy::default_trait_access, reason = "filters that filter nothing")]
 
 mod faults;
 mod incoming;

@@ -145,3 +145,18 @@ async fn what_waits_can_be_cancelled_and_what_is_late_expires() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_on_a_removed_device_is_cancelled() {
+    each_town(|town| async move {
+        let queued = town.queue(vec![town.message(CUSTOMER, Content::text("too late"))]).await;
+        town.platform.devices().remove(&grant(town.account), town.device).await.unwrap();
+        town.settle().await;
+        let message = town.get(queued[0].id).await;
+        assert_eq!(message.status, Status::Cancelled);
+        assert_eq!(message.reason.unwrap().code, "device_removed");
+        assert!(town.arrived(CUSTOMER).is_empty());
+        assert_eq!((town.waiting().await, town.lanes().await), (0, 0));
+    })
+    .await;
+}

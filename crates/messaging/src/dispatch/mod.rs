@@ -43,6 +43,9 @@ use pacer::Pacer;
 
 pub(crate) const SCOPE: InstallationScope = InstallationScope::system("dispatch");
 
+/// Lanes of a removed device that are emptied in one unit of work.
+const ABANDON: u16 = 256;
+
 /// How a dispatcher works.
 #[derive(Debug, Clone, Copy)]
 pub struct DispatcherSettings {
@@ -197,6 +200,9 @@ impl Inner {
         let devices: BTreeMap<DeviceId, Device> =
             devices.into_iter().map(|device| (device.id, device)).collect();
         let mut taken = 0;
+        for gone in ready.iter().filter(|device| !devices.contains_key(device)) {
+            taken += self.abandon(*gone, now).await?;
+        }
         for device in devices.values() {
             let slots = self.slots(device);
             if slots == 0 {
@@ -213,6 +219,25 @@ impl Inner {
             }
         }
         Ok(taken)
+    }
+
+    /// Ends what waits on a device that was removed: nobody will ever send it. Returns how many
+    /// messages were ended.
+    async fn abandon(&self, device: DeviceId, now: Timestamp) -> Result<usize, StoreError> {
+        let until = after(now, self.settings.lease);
+        let work = self.store.begin().await?;
+        let claimed = work.outbox(SCOPE).claim(device, self.node, now, until, ABANDON).await?;
+        let back: Vec<Claim> = claimed.iter().map(|lane| (lane.lane, lane.fence)).collect();
+        let mut ended: Vec<Message> = claimed.into_iter().filter_map(|lane| lane.head).collect();
+        for message in &mut ended {
+            policy::abandon(message, now);
+        }
+        work.outbox(SCOPE).save(&ended).await?;
+        let events: Vec<_> = ended.iter().map(|message| status_event(message, now)).collect();
+        work.events().append(&events).await?;
+        work.outbox(SCOPE).release(self.node, &back).await?;
+        work.commit().await?;
+        Ok(ended.len())
     }
 
     /// How many more messages of the device may be in hand: what its channel allows, and a fair
