@@ -57,14 +57,26 @@ impl Channel for Void {
 
 struct Bench {
     runtime: Runtime,
-    platform: Platform,
+    platform: Option<Platform>,
     grant: Grant<SendMessages>,
     device: DeviceId,
     next: AtomicU64,
     _folder: TempDir,
 }
 
+/// Connections are closed inside the runtime that opened them.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _inside = self.runtime.enter();
+        self.platform.take();
+    }
+}
+
 impl Bench {
+    fn platform(&self) -> &Platform {
+        self.platform.as_ref().expect("it is taken when the bench ends")
+    }
+
     fn new() -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let folder = tempfile::tempdir().expect("a folder");
@@ -90,7 +102,14 @@ impl Bench {
             let grant = me.grant::<SendMessages>(Some(account)).expect("may");
             (platform, grant, device.device.id)
         });
-        Self { runtime, platform, grant, device, next: AtomicU64::new(0), _folder: folder }
+        Self {
+            runtime,
+            platform: Some(platform),
+            grant,
+            device,
+            next: AtomicU64::new(0),
+            _folder: folder,
+        }
     }
 
     fn messages(&self, count: usize) -> Vec<NewMessage> {
@@ -105,12 +124,12 @@ impl Bench {
 
     fn send(&self, count: usize) {
         let messages = self.messages(count);
-        let sent = self.platform.messages().send_many(&self.grant, messages, None);
+        let sent = self.platform().messages().send_many(&self.grant, messages, None);
         self.runtime.block_on(sent).expect("queued");
     }
 
     fn drain(&self) {
-        let drained = self.runtime.block_on(self.platform.drain());
+        let drained = self.runtime.block_on(self.platform().drain());
         drained.expect("drained");
     }
 
@@ -152,13 +171,13 @@ fn dispatch(bencher: Bencher<'_, '_>, count: usize) {
 #[divan::bench(args = [0, 1_000, 10_000], sample_count = 20)]
 fn dispatch_one_with_backlog(bencher: Bencher<'_, '_>, backlog: usize) {
     let bench = Bench::new();
-    let tomorrow = bench.platform.clock().now() + std::time::Duration::from_hours(24);
+    let tomorrow = bench.platform().clock().now() + std::time::Duration::from_hours(24);
     for _ in 0..backlog / 1_000 {
         let mut messages = bench.messages(1_000);
         for message in &mut messages {
             message.due_at = Some(tomorrow);
         }
-        let sent = bench.platform.messages().send_many(&bench.grant, messages, None);
+        let sent = bench.platform().messages().send_many(&bench.grant, messages, None);
         bench.runtime.block_on(sent).expect("queued");
     }
     bencher.with_inputs(|| bench.send(1)).bench_local_values(|()| bench.drain());
@@ -168,10 +187,10 @@ fn dispatch_one_with_backlog(bencher: Bencher<'_, '_>, backlog: usize) {
 #[divan::bench(args = [1, 10, 100, 1000], sample_count = 10)]
 fn accept(bencher: Bencher<'_, '_>, count: usize) {
     let bench = Bench::new();
-    let intake = bench.platform.intake();
+    let intake = bench.platform().intake();
     bencher.counter(ItemsCount::new(count)).with_inputs(|| bench.body(count)).bench_local_values(
         |body| {
-            let now = bench.platform.clock().now();
+            let now = bench.platform().clock().now();
             let batch = webhook::decode(installation_app(), body.as_bytes(), now);
             black_box(bench.runtime.block_on(intake.accept(batch)).expect("stored"));
         },
