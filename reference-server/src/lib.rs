@@ -1,6 +1,6 @@
 //! The reference server of Kabar: binary kabar.
 //!
-//! The HTTP face of a [`Platform`]: the native REST API under `/api/v1`, the webhooks that Meta calls
+//! The HTTP face of a [`Platform`](kabar::Platform): the native REST API under `/api/v1`, the webhooks that Meta calls
 //! under `/webhooks/cloud-api/{app}`, the API's documentation under `/api/docs`, and the two health
 //! checks. A face translates; it decides nothing. Whatever it can do, an embedding program can do in
 //! one call without HTTP.

@@ -1,4 +1,4 @@
-//! What can be sent. One model for every channel; [`crate::fit`] says what becomes of a content
+//! What can be sent. One model for every channel; [`mod@crate::fit`] says what becomes of a content
 //! that a channel cannot carry.
 
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,7 @@
 //! # Overview
 //!
 //! * [`content`]: one content model for every channel, and [`incoming`]: what people send.
-//! * [`capabilities`]: what a device can carry; [`fit`]: how a content it cannot carry is
+//! * [`capabilities`]: what a device can carry; [`mod@fit`]: how a content it cannot carry is
 //!   downgraded in a stated way, or refused.
 //! * [`Channel`]: the one trait a channel implements; the optional ports beside it are in
 //!   [`ports`]. [`ChannelPorts`] binds them together.
