@@ -33,7 +33,8 @@ crate::ddl::migration! {
         )",
         "CREATE UNIQUE INDEX identities_present ON identities (account_id, kind, namespace, value)
             WHERE valid_until IS NULL",
-        "CREATE INDEX identities_contact ON identities (contact_id)",
+        // Begins with the account, so that no planner prefers to read all of the account's identities.
+        "CREATE INDEX identities_contact ON identities (account_id, contact_id)",
         "CREATE TABLE contact_merges (
             id {id} PRIMARY KEY,
             account_id {id} NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,

@@ -1,12 +1,12 @@
 //! Identities, for the roads in and out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use kabar_contacts::contact::{Identity, IdentityKey, IdentityKind};
 use kabar_contacts::repo::NewContactRow;
 use kabar_core::{ContactId, IdentityId, Scope, StoreError, Timestamp};
-use sea_orm::sea_query::{Expr, OnConflict, Query};
+use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, Select,
 };
@@ -73,16 +73,15 @@ impl kabar_contacts::PeopleRepo for SeaPeople<'_> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let owners = Query::select()
-            .column(identity::Column::ContactId)
-            .from(identity::Entity)
-            .and_where(identity::Column::AccountId.eq(self.scope.account().uuid()))
-            .and_where(identity::Column::ValidUntil.is_null())
-            .cond_where(any_of(keys))
-            .to_owned();
+        // Two steps along two indexes: as one, PostgreSQL reads all identities of the account.
+        let owners: BTreeSet<ContactId> =
+            self.owners(keys).await?.into_iter().map(|identity| identity.contact).collect();
+        if owners.is_empty() {
+            return Ok(Vec::new());
+        }
         let rows = self
             .present()
-            .filter(identity::Column::ContactId.in_subquery(owners))
+            .filter(identity::Column::ContactId.is_in(owners.iter().map(|owner| owner.uuid())))
             .all(self.unit.tx())
             .await
             .map_err(store)?;
