@@ -131,6 +131,21 @@ pub fn uncertain(
     message.held_until = Some(message.next_at);
 }
 
+/// Until when an uncertain message has to wait under *resend*, because no status could reach us
+/// before `up_since`: the time without a status counts only while we are there to hear it.
+pub fn unheard(
+    message: &Message,
+    settings: &DeviceSettings,
+    up_since: Timestamp,
+) -> Option<Timestamp> {
+    match settings.uncertain {
+        UncertainPolicy::Resend { after_seconds } if message.status == Status::Uncertain => {
+            Some(after(up_since, Duration::from_secs(u64::from(after_seconds))))
+        }
+        _ => None,
+    }
+}
+
 /// Ends a message whose device was removed. One that may have been sent stays uncertain.
 pub fn abandon(message: &mut Message, now: Timestamp) {
     use crate::message::Stage;

@@ -21,7 +21,7 @@ pub(crate) const IN: usize = 500;
 const CALL: usize = 20;
 /// Seconds after which an unanswered send is repeated; longer than any webhook takes here, the
 /// time that the server is down included.
-const RESEND_AFTER: u32 = 12;
+const RESEND_AFTER: u32 = 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Policy {

@@ -75,6 +75,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     wake: Arc<dyn Wake>,
     settings: DispatcherSettings,
+    /// Since when statuses can reach this node.
+    up_since: Timestamp,
     /// This node, for as long as it lives.
     node: Uuid,
     pacer: Pacer,
@@ -102,6 +104,7 @@ impl Dispatcher {
         settings: DispatcherSettings,
     ) -> Self {
         let node = ids.next();
+        let up_since = clock.now();
         Self {
             inner: Arc::new(Inner {
                 store,
@@ -109,6 +112,7 @@ impl Dispatcher {
                 clock,
                 wake,
                 settings,
+                up_since,
                 node,
                 pacer: Pacer::default(),
                 hands: Hands::default(),
@@ -307,6 +311,15 @@ impl Inner {
                 back.push(claim);
                 continue;
             };
+            if let Some(until) = policy::unheard(&message, &device.settings, self.up_since)
+                && until > now
+            {
+                message.next_at = until;
+                message.held_until = Some(until);
+                settled.push(message);
+                back.push(claim);
+                continue;
+            }
             match policy::next(&mut message, &device.settings, safety, now) {
                 Next::Send => send.push(InHand { device: device.clone(), message, claim }),
                 Next::Settled => {
