@@ -313,6 +313,7 @@ impl Inner {
             };
             if let Some(until) = policy::unheard(&message, &device.settings, self.up_since)
                 && until > now
+                && safety == kabar_channel::RetrySafety::Never
             {
                 message.next_at = until;
                 message.held_until = Some(until);
