@@ -19,6 +19,15 @@ mod m20261121_000003_contacts;
 mod m20261121_000004_messaging;
 mod m20261121_000005_automation;
 mod m20261121_000006_log_and_jobs;
+mod m20261121_000007_accounts;
+mod m20261121_000008_contacts;
+mod m20261121_000009_broadcasts;
+mod m20261121_000010_pacing;
+mod m20261121_000011_webhooks;
+mod m20261121_000012_insights;
+mod m20261121_000013_operations;
+mod m20261121_000014_events_removed;
+mod m20261121_000015_lean_inserts;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -37,6 +46,15 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_messaging::Migration),
             Box::new(m20261121_000005_automation::Migration),
             Box::new(m20261121_000006_log_and_jobs::Migration),
+            Box::new(m20261121_000007_accounts::Migration),
+            Box::new(m20261121_000008_contacts::Migration),
+            Box::new(m20261121_000009_broadcasts::Migration),
+            Box::new(m20261121_000010_pacing::Migration),
+            Box::new(m20261121_000011_webhooks::Migration),
+            Box::new(m20261121_000012_insights::Migration),
+            Box::new(m20261121_000013_operations::Migration),
+            Box::new(m20261121_000014_events_removed::Migration),
+            Box::new(m20261121_000015_lean_inserts::Migration),
         ]
     }
 }

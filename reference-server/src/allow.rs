@@ -1,5 +1,7 @@
 //! `Allow`: which methods an address has, for those who used another (RFC 9110, section 15.5.6).
 
+use std::sync::OnceLock;
+
 use poem::http::HeaderValue;
 use serde_json::Value;
 
@@ -8,14 +10,14 @@ use crate::api::document;
 /// An address, part by part; `None` stands for any part.
 type Parts = Vec<Option<String>>;
 
-/// The methods of every address.
-#[derive(Debug)]
-pub(crate) struct Methods(Vec<(Parts, HeaderValue)>);
+/// The methods of every address; looked up in the document when somebody is wrong for the first time.
+#[derive(Debug, Default)]
+pub(crate) struct Methods(OnceLock<Vec<(Parts, HeaderValue)>>);
 
 impl Methods {
     /// Those of the document, and of what stands beside it.
-    pub(crate) fn new() -> Self {
-        let document: Value = serde_json::from_str(&document::pretty()).unwrap_or_default();
+    fn read() -> Vec<(Parts, HeaderValue)> {
+        let document: Value = serde_json::from_slice(&document::bytes()).unwrap_or_default();
         let paths = document.get("paths").and_then(Value::as_object);
         let paths = paths.into_iter().flatten();
         let described = paths.map(|(path, methods)| {
@@ -29,13 +31,11 @@ impl Methods {
             ("/api/docs", "GET"),
             ("/healthz", "GET"),
             ("/readyz", "GET"),
+            ("/metrics", "GET"),
         ];
         let beside = beside.map(|(path, words)| (parts(path), words.to_owned()));
         let all = described.chain(beside);
-        Self(
-            all.filter_map(|(parts, words)| Some((parts, HeaderValue::try_from(words).ok()?)))
-                .collect(),
-        )
+        all.filter_map(|(parts, words)| Some((parts, HeaderValue::try_from(words).ok()?))).collect()
     }
 
     /// The methods of an address.
@@ -48,7 +48,7 @@ impl Methods {
                     .zip(&asked)
                     .all(|(part, asked)| part.as_deref().is_none_or(|part| part == *asked))
         };
-        let found = self.0.iter().find(|(parts, _)| fits(parts));
+        let found = self.0.get_or_init(Self::read).iter().find(|(parts, _)| fits(parts));
         found.map(|(_, methods)| methods.clone())
     }
 }

@@ -9,16 +9,22 @@
 //! see [`Anywhere`].
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use kabar::Platform;
-use kabar::accounts::AuthError;
+use kabar::accounts::{AccountError, Admitted, AuthError, Myself};
 use kabar::core::permission::Permit;
-use kabar::core::{AccountId, Denied, Grant, InstallationScope, Principal, Scope};
+use kabar::core::{
+    AccountId, Denied, ExposeSecret as _, Grant, InstallationScope, Principal, Scope, Secret,
+    SessionId,
+};
 use poem::http::header;
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
+use crate::client::ClientAddress;
+use crate::limits::Limits;
 use crate::problem::Problem;
 
 /// The header with which a provider names the account it acts in.
@@ -30,6 +36,7 @@ const SCHEME: &str = "bearer";
 #[derive(Debug)]
 pub struct Caller {
     principal: Principal,
+    session: Option<SessionId>,
     account: Option<AccountId>,
 }
 
@@ -37,28 +44,57 @@ impl Caller {
     /// The party behind the request's credential.
     ///
     /// # Errors
-    /// 401 without a working credential, 400 for a header that is no account's id.
+    /// 401 without a working credential, 403 for one that does not work from where it came, 400 for
+    /// a header that is no account's id.
     pub async fn of(request: &Request) -> Result<Self, Problem> {
         let platform = request
             .data::<Platform>()
             .ok_or_else(|| Problem::unavailable("the platform is being started"))?;
+        let limits = request.data::<Arc<Limits>>();
         let bearer = bearer(request)?;
-        let principal = platform.authenticator().authenticate(bearer).await;
-        let principal = principal.map_err(|error| match error {
-            AuthError::Unauthorized => Problem::unauthorized(
-                "this credential does not work: it is unknown, revoked, expired, or of an \
-                 inactive account",
-            ),
+        let from = ClientAddress::of(request).0;
+        let admitted = platform.authenticator().admit(bearer, from).await;
+        let Admitted { principal, session } = admitted.map_err(|error| match error {
+            AuthError::Unauthorized => unproven(request, limits),
             error => error.into(),
         })?;
+        if let (Some(limits), Some(account)) = (limits, principal.account()) {
+            limits.account(account)?;
+        }
         let account = named_account(request)?;
-        Ok(Self { principal, account })
+        if let (None, Some(named)) = (principal.account(), account) {
+            exists(platform, named).await?;
+        }
+        Ok(Self { principal, session, account })
     }
+}
+
+/// Whether there is the account that a provider names; those of accounts have their own.
+async fn exists(platform: &Platform, account: AccountId) -> Result<(), Problem> {
+    const SCOPE: InstallationScope = InstallationScope::system("authentication");
+    match platform.accounts().get(SCOPE, account).await {
+        Ok(_) => Ok(()),
+        Err(AccountError::NotFound) => Err(Denied::NoSuchAccount.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What an unknown credential is told; an address that tries many is told to wait.
+fn unproven(request: &Request, limits: Option<&Arc<Limits>>) -> Problem {
+    let address = ClientAddress::of(request).0;
+    if let Some(Err(wait)) = limits.map(|limits| limits.unproven(address)) {
+        return wait;
+    }
+    Problem::unauthorized(
+        "this credential does not work: it is unknown, revoked, expired, or of an inactive account",
+    )
 }
 
 fn bearer(request: &Request) -> Result<&str, Problem> {
     let missing = || {
-        Problem::unauthorized("send an API key or a device token: `Authorization: Bearer kbr_…`")
+        Problem::unauthorized(
+            "log in or send an API key or a device token: `Authorization: Bearer kbr_…`",
+        )
     };
     let header = request.headers().get(header::AUTHORIZATION);
     let text = header.and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
@@ -163,6 +199,24 @@ impl<P: Permit> Admission for Anywhere<P> {
     }
 }
 
+/// The proof that the caller is a person who asks for oneself.
+#[derive(Debug)]
+pub struct Oneself {
+    /// Who, and in which session.
+    pub me: Myself,
+}
+
+impl Admission for Oneself {
+    fn admit(caller: Caller) -> Result<Self, Denied> {
+        let me = Myself::of(&caller.principal, caller.session);
+        let me = me.ok_or(Denied::PersonOnly)?;
+        match caller.account {
+            Some(named) if caller.principal.account() != Some(named) => Err(Denied::NoSuchAccount),
+            _ => Ok(Self { me }),
+        }
+    }
+}
+
 /// Takes an operation's proof out of the request.
 #[derive(Debug)]
 pub struct Auth<A>(pub A);
@@ -177,7 +231,10 @@ impl<'a, A: Admission> ApiExtractor<'a> for Auth<A> {
             SCHEME,
             MetaSecurityScheme {
                 ty: "http",
-                description: Some("An API key (`kbr_…`) or a device token (`kbd_…`)."),
+                description: Some(
+                    "An access token of a session (`kbs_…`), an API key (`kbr_…`) or a device \
+                     token (`kbd_…`).",
+                ),
                 name: None,
                 key_in: None,
                 scheme: Some("bearer"),
@@ -199,5 +256,35 @@ impl<'a, A: Admission> ApiExtractor<'a> for Auth<A> {
     ) -> poem::Result<Self> {
         let caller = Caller::of(request).await?;
         Ok(Self(A::admit(caller).map_err(Problem::from)?))
+    }
+}
+
+/// The credential of a request, to be looked at again while its answer goes on.
+pub struct Standing {
+    platform: Platform,
+    bearer: Secret,
+    account: Option<AccountId>,
+}
+
+impl Standing {
+    /// That of a request.
+    ///
+    /// # Errors
+    /// As [`Caller::of`].
+    pub fn of(request: &Request, platform: Platform) -> Result<Self, Problem> {
+        let bearer = Secret::from(bearer(request)?);
+        Ok(Self { platform, bearer, account: named_account(request)? })
+    }
+
+    /// Whether it would still be let in. While storage is away, it is.
+    pub async fn admits<A: Admission>(&self) -> bool {
+        let bearer = self.bearer.expose_secret();
+        match self.platform.authenticator().authenticate(bearer).await {
+            Ok(principal) => {
+                A::admit(Caller { principal, session: None, account: self.account }).is_ok()
+            }
+            Err(AuthError::Unauthorized) => false,
+            Err(_) => true,
+        }
     }
 }

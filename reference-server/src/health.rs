@@ -13,7 +13,7 @@ pub(crate) fn healthz() -> &'static str {
     "ok"
 }
 
-/// 200 when the database answers and its schema is up to date, else 503.
+/// 200 when the database answers and its schema is up to date, else 503 with the part that is not.
 #[handler]
 pub(crate) async fn readyz(platform: Data<&Platform>) -> Response {
     match ready(platform.0).await {
@@ -24,14 +24,17 @@ pub(crate) async fn readyz(platform: Data<&Platform>) -> Response {
 
 async fn ready(platform: &Platform) -> Result<(), Problem> {
     let database = platform.database();
-    database.ping().await?;
+    if let Err(error) = database.ping().await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "ready.database");
+        return Err(Problem::not_ready("database", "does not answer"));
+    }
     let missing = database.missing_migrations().await.map_err(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "ready.migrations");
-        Problem::unavailable("the schema cannot be read")
+        Problem::not_ready("schema", "cannot be read")
     })?;
     if missing.is_empty() {
         Ok(())
     } else {
-        Err(Problem::unavailable("the schema is not up to date; run `kabar migrate`"))
+        Err(Problem::not_ready("schema", "is not up to date; run `kabar migrate`"))
     }
 }

@@ -12,12 +12,18 @@
 
 pub mod api;
 pub mod auth;
+pub mod client;
+pub mod cors;
 pub mod health;
 pub mod idempotency;
+pub mod limits;
+pub mod metrics;
 pub mod problem;
 pub mod webhooks;
 
 mod allow;
 mod app;
+pub mod trace;
 
-pub use app::{AppSettings, app, openapi_document};
+pub use app::{AppSettings, app, metrics_app, openapi_document};
+pub use client::{ClientAddress, Proxies, ProxyHeader};

@@ -3,12 +3,16 @@
 mod cli;
 mod config;
 mod demo;
+mod mailer;
 mod serve;
 mod telemetry;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -1,18 +1,13 @@
 //! What a caller is told when something is wrong: `application/problem+json` (RFC 9457).
 //!
-//! Every error of every domain becomes a [`Problem`] here and nowhere else. A problem names the
+//! Every error of every domain becomes a [`Problem`] in `problem/map.rs` and nowhere else. A problem names the
 //! field and the remedy; what went wrong inside is logged with the request's id and never told.
+
+mod map;
 
 use std::fmt;
 
-use kabar::accounts::{AccountError, AuthError, Invalid, KeyError, UserError};
-use kabar::automation::RuleError;
-use kabar::channel::{FieldError, IntakeError, SendError};
-use kabar::contacts::ContactError;
-use kabar::core::work::OnceError;
-use kabar::core::{Denied, StoreError};
-use kabar::devices::{DeviceError, MetaAppError};
-use kabar::messaging::MessageError;
+use kabar::channel::FieldError;
 use poem::error::ResponseError;
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{IntoResponse, Response};
@@ -33,6 +28,12 @@ pub struct FieldProblem {
     pub field: String,
     /// What is wrong with it and how to mend it.
     pub problem: String,
+}
+
+impl From<FieldError> for FieldProblem {
+    fn from(error: FieldError) -> Self {
+        Self { field: error.field, problem: error.problem }
+    }
 }
 
 /// What is wrong, in the shape of RFC 9457.
@@ -81,6 +82,10 @@ macro_rules! kinds {
 kinds! {
     BadRequest = "bad_request", BAD_REQUEST, "The request cannot be read";
     Unauthorized = "unauthorized", UNAUTHORIZED, "A working credential is needed";
+    WrongLogin = "invalid_credentials", UNAUTHORIZED, "The login does not work";
+    CodeRequired = "totp_required", UNAUTHORIZED, "A one-time code is needed";
+    TokenUsed = "invalid_token", UNAUTHORIZED, "The token does not work";
+    Elsewhere = "address_not_allowed", FORBIDDEN, "The credential does not work from this address";
     Forbidden = "forbidden", FORBIDDEN, "The credential may not do this";
     NotFound = "not_found", NOT_FOUND, "There is no such thing here";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The method does not fit the address";
@@ -91,6 +96,8 @@ kinds! {
     Refused = "refused_by_network", UNPROCESSABLE_ENTITY, "The network refused it";
     KeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The idempotency key belongs to another request";
     InFlight = "in_flight", CONFLICT, "The same request is being carried out";
+    TooMany = "rate_limited", TOO_MANY_REQUESTS, "There were too many requests";
+    TooSlow = "too_slow", REQUEST_TIMEOUT, "The body came too slowly";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something is wrong on our side";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "It can be tried again";
 }
@@ -101,11 +108,21 @@ pub struct Problem {
     kind: Kind,
     detail: String,
     errors: Vec<FieldProblem>,
+    limit: Option<Limit>,
+}
+
+/// The bucket that is empty.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    name: &'static str,
+    burst: u32,
+    /// Seconds until there is something in it.
+    wait: u64,
 }
 
 impl Problem {
     fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new() }
+        Self { kind, detail: detail.into(), errors: Vec::new(), limit: None }
     }
 
     fn field(kind: Kind, field: impl Into<String>, problem: impl Into<String>) -> Self {
@@ -161,9 +178,31 @@ impl Problem {
         Self::new(Kind::TooLarge, format!("a body has at most {most} MiB here"))
     }
 
+    /// More than a bucket holds: the next request fits in it after `wait`.
+    pub fn too_many(name: &'static str, burst: u32, wait: std::time::Duration) -> Self {
+        let wait = wait.as_secs().saturating_add(1);
+        let detail = format!("too many requests of this {name}; try again in {wait} s");
+        Self { limit: Some(Limit { name, burst, wait }), ..Self::new(Kind::TooMany, detail) }
+    }
+
+    /// A body that came too slowly.
+    pub fn too_slow() -> Self {
+        Self::new(Kind::TooSlow, "the body did not arrive in time; send it faster, or less at once")
+    }
+
     /// A body of another media type.
     pub fn wrong_type(wanted: &str) -> Self {
         Self::new(Kind::UnsupportedMediaType, format!("send the body as `{wanted}`"))
+    }
+
+    /// More of something than there may be at the same time.
+    pub fn too_many_at_once(detail: impl Into<String>) -> Self {
+        Self::new(Kind::TooMany, detail)
+    }
+
+    /// A part of the server that is not ready.
+    pub fn not_ready(part: &'static str, problem: &'static str) -> Self {
+        Self::field(Kind::Unavailable, part, problem)
     }
 
     /// Something that can be tried again soon.
@@ -273,18 +312,37 @@ impl IntoResponse for Problem {
             .content_type(CONTENT_TYPE)
             .body(self.body().to_json_string());
         let headers = response.headers_mut();
+        if self.kind.status() == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer realm=\"kabar\"");
+            headers.insert(header::WWW_AUTHENTICATE, scheme);
+        }
         match self.kind {
-            Kind::Unauthorized => {
-                let scheme = HeaderValue::from_static("Bearer realm=\"kabar\"");
-                headers.insert(header::WWW_AUTHENTICATE, scheme);
-            }
-            Kind::Unavailable | Kind::InFlight => {
+            Kind::Unavailable | Kind::InFlight | Kind::TooMany => {
                 let seconds = HeaderValue::from_static(RETRY_AFTER);
                 headers.insert(header::RETRY_AFTER, seconds);
             }
             _ => {}
         }
+        if let Some(limit) = self.limit {
+            limit.tell(headers);
+        }
         response
+    }
+}
+
+impl Limit {
+    /// `Retry-After`, and the fields of draft-ietf-httpapi-ratelimit-headers-10.
+    fn tell(self, headers: &mut poem::http::HeaderMap) {
+        let Self { name, burst, wait } = self;
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
+        for (field, value) in [
+            ("ratelimit-policy", format!("\"{name}\";q={burst}")),
+            ("ratelimit", format!("\"{name}\";r=0;t={wait}")),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(field, value);
+            }
+        }
     }
 }
 
@@ -315,6 +373,11 @@ fn described(status: StatusCode) -> MetaResponse {
         StatusCode::UNPROCESSABLE_ENTITY => {
             "The values cannot be taken; `errors` names the fields."
         }
+        StatusCode::TOO_MANY_REQUESTS => {
+            "There are more requests, or more of something at the same time, than there may be; try \
+             again after `Retry-After` seconds."
+        }
+        StatusCode::REQUEST_TIMEOUT => "The body did not arrive in time.",
         StatusCode::SERVICE_UNAVAILABLE => {
             "Storage or the network is away; try again after `Retry-After` seconds."
         }
@@ -330,258 +393,4 @@ fn described(status: StatusCode) -> MetaResponse {
         }],
         headers: Vec::new(),
     }
-}
-
-// --- the map ------------------------------------------------------------------------------------
-// The domains' enums are open, so each match ends in a fault of ours.
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        match &error {
-            StoreError::Unavailable(_) | StoreError::Contended(_) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "storage.away");
-                Self::unavailable("the database is busy or away")
-            }
-            _ => Self::internal(&error),
-        }
-    }
-}
-
-impl From<OnceError> for Problem {
-    fn from(error: OnceError) -> Self {
-        match error {
-            OnceError::OtherBody => {
-                let mut problem = Self::field(
-                    Kind::KeyReused,
-                    "Idempotency-Key",
-                    "was used with another request body; use a new key",
-                );
-                problem.detail = error.to_string();
-                problem
-            }
-            OnceError::Store(StoreError::Contended(_)) => Self::new(
-                Kind::InFlight,
-                "a request with this Idempotency-Key is being carried out; ask again",
-            ),
-            OnceError::Store(error) => error.into(),
-            error => Self::internal(&error),
-        }
-    }
-}
-
-impl From<Denied> for Problem {
-    fn from(denied: Denied) -> Self {
-        match denied {
-            Denied::NoSuchAccount => Self::missing("Kabar-Account", denied.to_string()),
-            Denied::AccountRequired => Self::unreadable("Kabar-Account", denied.to_string()),
-            Denied::Permission(_) | Denied::ProviderOnly => Self::forbidden(denied.to_string()),
-            denied => Self::internal(&denied),
-        }
-    }
-}
-
-impl From<AuthError> for Problem {
-    fn from(error: AuthError) -> Self {
-        match error {
-            AuthError::Unauthorized => Self::unauthorized(error.to_string()),
-            AuthError::Store(error) => error.into(),
-            error => Self::internal(&error),
-        }
-    }
-}
-
-impl From<Invalid> for Problem {
-    fn from(invalid: Invalid) -> Self {
-        // A foreign app is no app.
-        if invalid.field == "app_id" {
-            return Self::missing(invalid.field, invalid.problem);
-        }
-        Self::invalid(invalid.field, invalid.problem)
-    }
-}
-
-impl From<AccountError> for Problem {
-    fn from(error: AccountError) -> Self {
-        match error {
-            AccountError::NotFound => Self::not_found(error.to_string()),
-            AccountError::Invalid(invalid) => invalid.into(),
-            AccountError::EmailTaken => email_taken(),
-            AccountError::Once(once) => once.into(),
-            AccountError::Store(store) => store.into(),
-            error => Self::internal(&error),
-        }
-    }
-}
-
-impl From<UserError> for Problem {
-    fn from(error: UserError) -> Self {
-        match error {
-            UserError::NotFound => Self::not_found(error.to_string()),
-            UserError::Invalid(invalid) => invalid.into(),
-            UserError::EmailTaken => email_taken(),
-            UserError::Denied(denied) => denied.into(),
-            UserError::Once(once) => once.into(),
-            UserError::Store(store) => store.into(),
-            error => Self::internal(&error),
-        }
-    }
-}
-
-fn email_taken() -> Problem {
-    Problem::field(
-        Kind::Conflict,
-        "email",
-        "is in use by another user of this installation; use another address",
-    )
-}
-
-impl From<KeyError> for Problem {
-    fn from(error: KeyError) -> Self {
-        match error {
-            KeyError::NotFound => Self::not_found(error.to_string()),
-            KeyError::Invalid(invalid) => invalid.into(),
-            KeyError::Denied(denied) => denied.into(),
-            KeyError::Once(once) => once.into(),
-            KeyError::Store(store) => store.into(),
-            error => Self::internal(&error),
-        }
-    }
-}
-
-impl From<DeviceError> for Problem {
-    fn from(error: DeviceError) -> Self {
-        match error {
-            DeviceError::NotFound => Self::not_found(error.to_string()),
-            DeviceError::Invalid(invalid) => invalid.into(),
-            DeviceError::NoSuchChannel(_) => Self::invalid("channel", error.to_string()),
-            DeviceError::AddressTaken => Self::field(
-                Kind::Conflict,
-                "address",
-                "is registered already; remove that device first",
-            ),
-            DeviceError::Check(error) => error.into(),
-            DeviceError::Denied(denied) => denied.into(),
-            DeviceError::Once(once) => once.into(),
-            DeviceError::Store(store) => store.into(),
-            error => Self::internal(&error),
-        }
-    }
-}
-
-impl From<MetaAppError> for Problem {
-    fn from(error: MetaAppError) -> Self {
-        match error {
-            MetaAppError::NotFound => Self::not_found(error.to_string()),
-            MetaAppError::Invalid(invalid) => invalid.into(),
-            MetaAppError::InUse => Self::conflict(error.to_string()),
-            MetaAppError::Denied(denied) => denied.into(),
-            MetaAppError::Once(once) => once.into(),
-            MetaAppError::Store(store) => store.into(),
-            error => Self::internal(&error),
-        }
-    }
-}
-
-impl From<SendError> for Problem {
-    fn from(error: SendError) -> Self {
-        match error {
-            SendError::Refused { .. }
-            | SendError::DeviceDown { .. }
-            | SendError::OutsideWindow { .. }
-            | SendError::NewContactsBlocked { .. } => {
-                Self::new(Kind::Refused, error.reason().to_string())
-            }
-            SendError::Retry { .. } | SendError::SlowDown { .. } | SendError::Uncertain { .. } => {
-                Self::unavailable(format!("the network could not be asked: {}", error.reason()))
-            }
-            error => Self::internal(&error),
-        }
-    }
-}
-
-impl From<ContactError> for Problem {
-    fn from(error: ContactError) -> Self {
-        match error {
-            ContactError::NotFound => Self::not_found(error.to_string()),
-            ContactError::Invalid { field, problem } => Self::invalid(field, problem),
-            ContactError::NumberTaken(_) => Self::field(Kind::Conflict, "phone", error.to_string()),
-            ContactError::Once(once) => once.into(),
-            ContactError::Store(store) => store.into(),
-            error => Self::internal(&error),
-        }
-    }
-}
-
-impl From<RuleError> for Problem {
-    fn from(error: RuleError) -> Self {
-        match error {
-            RuleError::NotFound => Self::not_found(error.to_string()),
-            RuleError::NoSuchDevice => Self::missing("device_id", "no such device"),
-            RuleError::Invalid(fields) => invalid_fields(fields),
-            RuleError::Once(once) => once.into(),
-            RuleError::Store(store) => store.into(),
-            error => Self::internal(&error),
-        }
-    }
-}
-
-impl From<MessageError> for Problem {
-    fn from(error: MessageError) -> Self {
-        match error {
-            MessageError::NotFound | MessageError::NoSuchConversation => {
-                Self::not_found(error.to_string())
-            }
-            MessageError::Invalid(messages) => {
-                invalid_fields(messages.into_iter().flat_map(|message| {
-                    let index = message.index;
-                    let place = move |error| under_message(index, error);
-                    message.fields.into_iter().map(place)
-                }))
-            }
-            MessageError::BadCall { field, problem } => Self::invalid(field, problem),
-            MessageError::TooLate { .. } => Self::conflict(error.to_string()),
-            MessageError::Once(once) => once.into(),
-            MessageError::Channel(error) => error.into(),
-            MessageError::Blob(error) => {
-                tracing::error!(error = &*error as &dyn std::error::Error, "files.away");
-                Self::unavailable("the file store is away")
-            }
-            MessageError::Store(store) => store.into(),
-            error => Self::internal(&error),
-        }
-    }
-}
-
-impl From<IntakeError> for Problem {
-    fn from(error: IntakeError) -> Self {
-        tracing::error!(error = &error as &dyn std::error::Error, "intake.failed");
-        Self::unavailable("the body could not be stored; deliver it again")
-    }
-}
-
-/// Fields of a message that stand beside its content.
-const BESIDE_CONTENT: &[&str] =
-    &["device_id", "to", "reply_to", "reference", "due_at", "expires_at"];
-
-/// Where the API has a field that the domain calls by its place in the message.
-fn under_message(index: usize, error: FieldError) -> FieldError {
-    let beside = BESIDE_CONTENT.contains(&error.field.as_str());
-    let middle = if beside { "" } else { "content." };
-    FieldError::new(format!("messages[{index}].{middle}{}", error.field), error.problem)
-}
-
-/// Values that cannot be taken; when all of them name what is not there, nothing is there.
-fn invalid_fields(fields: impl IntoIterator<Item = FieldError>) -> Problem {
-    let errors: Vec<FieldProblem> = fields
-        .into_iter()
-        .map(|error| FieldProblem { field: error.field, problem: error.problem })
-        .collect();
-    let absent = |error: &FieldProblem| error.problem.starts_with("no such ");
-    let kind = if errors.iter().any(absent) { Kind::NotFound } else { Kind::Invalid };
-    let words: Vec<String> = errors
-        .iter()
-        .take(5)
-        .map(|error| format!("`{}`: {}", error.field, error.problem))
-        .collect();
-    Problem { kind, detail: words.join("; "), errors }
 }

@@ -3,18 +3,30 @@
 use std::error::Error;
 use std::fs::File;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use kabar::accounts::LoginSettings;
 use kabar::cloud_api::GraphConfig;
-use kabar::core::ExposeSecret as _;
+use kabar::core::{ExposeSecret as _, Wake};
+use kabar::events::TailSettings;
+use kabar::jobs::{LocalWake, RunnerSettings};
 use kabar::messaging::DispatcherSettings;
-use kabar::{Database, DatabaseUrl, Platform};
-use kabar_server::{AppSettings, app};
+use kabar::{Database, DatabaseUrl, Platform, PostgresWake};
+use kabar_server::metrics::{self, MetricsAccess};
+use kabar_server::{app, metrics_app};
+use kabar_wake_nats::NatsWake;
 use poem::Server;
 use poem::listener::{Acceptor as _, Listener as _, TcpListener};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, WakeChoice};
+use crate::mailer;
+
+/// A connection over which nothing goes for so long is closed; streams have a heartbeat well below.
+const IDLE: Duration = Duration::from_secs(90);
+/// How often what histograms collected is put in order.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Held while a process uses an SQLite file: a second one would wait for its locks in vain.
 pub(crate) type FolderLock = Option<File>;
@@ -60,16 +72,14 @@ impl Serving {
             .first()
             .and_then(|address| address.0.as_socket_addr().copied())
             .unwrap_or(config.listen);
-        let app = app(platform.clone(), AppSettings::default());
+        let app = app(platform.clone(), config.face()?);
         let running = platform.start();
         let stop = CancellationToken::new();
         let patience = Duration::from_secs(config.shutdown_seconds);
         let told = stop.clone().cancelled_owned();
-        let http = tokio::spawn(Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(
-            app,
-            told,
-            Some(patience),
-        ));
+        let server = Server::new_with_acceptor(acceptor).idle_timeout(IDLE);
+        let http = tokio::spawn(server.run_with_graceful_shutdown(app, told, Some(patience)));
+        serve_metrics(&platform, config, &stop).await?;
         Ok(Self { platform, running, address, stop, http, patience })
     }
 
@@ -81,6 +91,8 @@ impl Serving {
     /// Takes nothing new, finishes what is in flight, and closes the database.
     pub(crate) async fn stop(self) -> Result<(), Box<dyn Error>> {
         self.stop.cancel();
+        // Streams of events go on for ever otherwise.
+        self.platform.tail().close();
         self.http.await??;
         if tokio::time::timeout(self.patience, self.running.stop()).await.is_err() {
             // What is claimed is taken over at the next start; what is being sent becomes uncertain.
@@ -90,6 +102,32 @@ impl Serving {
         self.platform.database().close().await;
         Ok(())
     }
+}
+
+/// Looks after the metrics, and serves them on a listener of their own if there is one.
+async fn serve_metrics(
+    platform: &Platform,
+    config: &Config,
+    stop: &CancellationToken,
+) -> Result<(), Box<dyn Error>> {
+    let told = stop.clone();
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(UPKEEP);
+        while told.run_until_cancelled(ticks.tick()).await.is_some() {
+            metrics::upkeep();
+        }
+    });
+    let Some(listen) = config.metrics.listen else { return Ok(()) };
+    let acceptor = TcpListener::bind(listen)
+        .into_acceptor()
+        .await
+        .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+    let access = MetricsAccess { token: config.metrics.token.clone(), open: true };
+    let app = metrics_app(platform.clone(), access);
+    let server = Server::new_with_acceptor(acceptor).idle_timeout(IDLE);
+    let told = stop.clone().cancelled_owned();
+    tokio::spawn(server.run_with_graceful_shutdown(app, told, None));
+    Ok(())
 }
 
 /// Opens the database and puts the platform together.
@@ -106,16 +144,44 @@ pub(crate) async fn build_platform(
     let dispatcher = DispatcherSettings {
         lease: Duration::from_millis(config.dispatch.lease_ms),
         parallel: config.dispatch.parallel,
-        ..DispatcherSettings::default()
+        poll: Duration::from_millis(config.poll_ms),
+    };
+    let runner =
+        RunnerSettings { poll: Duration::from_millis(config.poll_ms), ..RunnerSettings::default() };
+    let tail = TailSettings {
+        poll: Duration::from_millis(config.poll_ms),
+        followers: config.events.streams,
     };
     let platform = Platform::builder()
         .open_database(database)
         .files(config.data.join("files"))
         .graph(graph)
         .dispatcher(dispatcher)
+        .mailer(mailer::of(config)?)
+        .runner(runner)
+        .tail(tail)
+        .wake(wake(config).await?)
+        .outbound(config.webhooks.outbound()?)
+        .deliverer(config.webhooks.deliverer())
+        .logins(LoginSettings {
+            registration: config.registration,
+            public_url: config.public_url.clone(),
+            name: config.name.clone(),
+        })
         .build()
         .await?;
     Ok((platform, lock))
+}
+
+/// What wakes this node, and lets it wake others.
+async fn wake(config: &Config) -> Result<Arc<dyn Wake>, Box<dyn Error>> {
+    Ok(match config.wake()? {
+        WakeChoice::Local => Arc::new(LocalWake::default()),
+        WakeChoice::Postgres(url) => Arc::new(PostgresWake::start(url.expose_secret())),
+        WakeChoice::Nats { address, prefix } => {
+            Arc::new(NatsWake::connect(address.expose_secret(), &prefix).await?)
+        }
+    })
 }
 
 /// Opens the database; an SQLite file is locked against a second process.
@@ -133,7 +199,8 @@ pub(crate) async fn open_database(
         }
         _ => None,
     };
-    Ok((Database::open(&url, config.key_ring()?).await?, lock))
+    let durability = config.durability.into();
+    Ok((Database::open_with(&url, config.key_ring()?, durability).await?, lock))
 }
 
 fn lock(path: &std::path::Path) -> Result<File, Box<dyn Error>> {
@@ -160,6 +227,13 @@ async fn first_start(platform: &Platform, config: &Config) -> Result<(), Box<dyn
             config.admin_email
         );
         println!("Its API key, shown this once: {}", access.secret.expose_secret());
+        if let Some(token) = platform.logins().password_token(&config.admin_email).await? {
+            let token = token.expose_secret();
+            println!(
+                "To log in with a password, POST it with this token, which works for a day, to"
+            );
+            println!("/api/v1/auth/password/reset: {token}");
+        }
     }
     Ok(())
 }

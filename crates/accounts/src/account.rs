@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use chrono_tz::Tz;
-use kabar_core::{AccountId, Page, PageRequest, StoreError, Timestamp};
+use kabar_core::{AccountId, Page, PageRequest, PhoneNumber, StoreError, Timestamp};
 
 /// A tenant's account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Account {
     pub time_zone: Tz,
     /// The country in which national phone numbers are read: two letters, ISO 3166.
     pub country: Option<String>,
+    /// The number that is told when something is unwell, where a message would not arrive.
+    pub fallback_number: Option<PhoneNumber>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it changed last.
@@ -61,6 +63,8 @@ pub struct AccountPatch {
     pub time_zone: Option<String>,
     /// The country; `Some(None)` removes it.
     pub country: Option<Option<String>>,
+    /// The number for notices, international or as written in the country; `Some(None)` removes it.
+    pub fallback_number: Option<Option<String>>,
 }
 
 /// One account's own row: the scope's.

@@ -17,6 +17,8 @@ use serde_json::json;
 use crate::account::{Account, AccountPatch, NewAccount};
 use crate::check::{self, Invalid};
 use crate::journal::{Change, record};
+use crate::logins::{LoginSettings, invitation};
+use crate::recent::RecentKeys;
 use crate::user::{NewUser, User};
 use crate::users::{self, UserError};
 use crate::work::AccountsWork;
@@ -45,7 +47,7 @@ pub enum AccountError {
 impl From<UserError> for AccountError {
     fn from(error: UserError) -> Self {
         match error {
-            UserError::NotFound | UserError::Denied(_) => Self::NotFound,
+            UserError::NotFound | UserError::Denied(_) | UserError::LastOne => Self::NotFound,
             UserError::Invalid(invalid) => Self::Invalid(invalid),
             UserError::EmailTaken => Self::EmailTaken,
             UserError::Once(once) => Self::Once(once),
@@ -76,6 +78,8 @@ pub struct Accounts {
     pub(crate) store: Arc<dyn Store<dyn AccountsWork>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
+    settings: Arc<LoginSettings>,
+    recent: RecentKeys,
 }
 
 impl std::fmt::Debug for Accounts {
@@ -91,7 +95,22 @@ impl Accounts {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
     ) -> Self {
-        Self { store, clock, ids }
+        Self { store, clock, ids, settings: Arc::default(), recent: RecentKeys::default() }
+    }
+
+    /// The same, beside an authenticator that remembers keys: an account that is switched off takes
+    /// its keys along at once.
+    #[must_use]
+    pub fn with_recent(mut self, recent: RecentKeys) -> Self {
+        self.recent = recent;
+        self
+    }
+
+    /// The same, with what owners are told in their invitations.
+    #[must_use]
+    pub fn with_settings(mut self, settings: Arc<LoginSettings>) -> Self {
+        self.settings = settings;
+        self
     }
 
     /// Creates an active account, and its owner if one is named, in one unit of work. The scope
@@ -106,16 +125,13 @@ impl Accounts {
         once: Option<&Once>,
     ) -> Result<CreatedAccount, AccountError> {
         let now = self.clock.now();
-        let account = self.draft(&new, now)?;
         let work = self.store.begin().await?;
         if let Some(once) = once
             && let Some(made) = once.recall::<Made>(&*work).await?
         {
             return replayed(&*work, scope, made).await;
         }
-        work.account_registry(scope).insert(&account).await?;
-        let change = change(scope.within(account.id), "account.create", now);
-        record(&*work, &*self.ids, change).await?;
+        let account = insert(&*work, &*self.ids, scope, &new, now).await?;
         let owner = match new.owner {
             None => None,
             Some(owner) => {
@@ -126,7 +142,9 @@ impl Accounts {
                     permissions: BTreeSet::new(),
                 };
                 let realm = scope.within(account.id).into();
-                Some(users::insert(&*work, &*self.ids, realm, owner, now).await?)
+                let owner = users::insert(&*work, &*self.ids, realm, owner, now).await?;
+                invitation(&*work, &*self.ids, &self.settings, &owner, now).await?;
+                Some(owner)
             }
         };
         if let Some(once) = once {
@@ -155,6 +173,15 @@ impl Accounts {
     /// [`AccountError::NotFound`].
     pub async fn get_own(&self, grant: &Grant<ReadSettings>) -> Result<Account, AccountError> {
         self.find(grant.scope()).await
+    }
+
+    /// The country in which the tenant's national numbers are read, for those who may do something
+    /// with numbers.
+    ///
+    /// # Errors
+    /// [`AccountError::NotFound`].
+    pub async fn country(&self, scope: Scope) -> Result<Option<String>, AccountError> {
+        Ok(self.find(scope).await?.country)
     }
 
     /// The accounts of the installation, newest first.
@@ -214,21 +241,6 @@ impl Accounts {
         .await
     }
 
-    fn draft(&self, new: &NewAccount, now: Timestamp) -> Result<Account, Invalid> {
-        Ok(Account {
-            id: AccountId::from(self.ids.next()),
-            name: check::name("name", &new.name)?,
-            active: true,
-            time_zone: match &new.time_zone {
-                Some(zone) => check::time_zone(zone)?,
-                None => Tz::UTC,
-            },
-            country: new.country.as_deref().map(check::country).transpose()?,
-            created_at: now,
-            updated_at: now,
-        })
-    }
-
     async fn find(&self, scope: Scope) -> Result<Account, AccountError> {
         let work = self.store.read().await?;
         let account = work.account(scope).get().await?;
@@ -254,8 +266,40 @@ impl Accounts {
         work.account(scope).update(&account).await?;
         record(&*work, &*self.ids, change(scope, action, now)).await?;
         work.commit().await?;
+        self.recent.forget();
         Ok(account)
     }
+}
+
+/// Checks and stores an account with its records, in a unit of work of somebody else.
+pub(crate) async fn insert(
+    work: &dyn AccountsWork,
+    ids: &dyn IdSource,
+    scope: InstallationScope,
+    new: &NewAccount,
+    now: Timestamp,
+) -> Result<Account, AccountError> {
+    let account = draft(ids, new, now)?;
+    work.account_registry(scope).insert(&account).await?;
+    let change = change(scope.within(account.id), "account.create", now);
+    record(work, ids, change).await?;
+    Ok(account)
+}
+
+fn draft(ids: &dyn IdSource, new: &NewAccount, now: Timestamp) -> Result<Account, Invalid> {
+    Ok(Account {
+        id: AccountId::from(ids.next()),
+        name: check::name("name", &new.name)?,
+        active: true,
+        time_zone: match &new.time_zone {
+            Some(zone) => check::time_zone(zone)?,
+            None => Tz::UTC,
+        },
+        country: new.country.as_deref().map(check::country).transpose()?,
+        fallback_number: None,
+        created_at: now,
+        updated_at: now,
+    })
 }
 
 fn apply(account: &mut Account, patch: &AccountPatch) -> Result<(), Invalid> {
@@ -267,6 +311,13 @@ fn apply(account: &mut Account, patch: &AccountPatch) -> Result<(), Invalid> {
     }
     if let Some(country) = &patch.country {
         account.country = country.as_deref().map(check::country).transpose()?;
+    }
+    if let Some(number) = &patch.fallback_number {
+        let country = account.country.as_deref();
+        account.fallback_number = match number {
+            Some(number) => Some(check::phone("fallback_number", number, country)?),
+            None => None,
+        };
     }
     Ok(())
 }

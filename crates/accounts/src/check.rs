@@ -92,6 +92,18 @@ pub fn country(text: &str) -> Result<String, Invalid> {
     }
 }
 
+/// A phone number, international or as it is written in a country.
+///
+/// # Errors
+/// [`Invalid`] with the given field.
+pub fn phone(
+    field: &'static str,
+    text: &str,
+    country: Option<&str>,
+) -> Result<PhoneNumber, Invalid> {
+    PhoneNumber::parse(text, country).map_err(|error| Invalid::new(field, error.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

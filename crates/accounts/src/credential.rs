@@ -1,4 +1,4 @@
-//! The text form that API keys and device tokens share:
+//! The text form that API keys, device tokens and the tokens of sessions and mails share:
 //! `<word>_<32 hex digits of the id>_<43 characters of base64url>`.
 //!
 //! The id finds the row; the 32 random bytes prove the holder. Only their SHA-256 is stored: they
@@ -15,6 +15,11 @@ use uuid::Uuid;
 pub const API_KEY: &str = "kbr";
 /// The word of device tokens.
 pub const DEVICE_TOKEN: &str = "kbd";
+
+/// The word of a session's access tokens.
+pub const ACCESS_TOKEN: &str = "kbs";
+/// The word of a session's refresh tokens.
+pub const REFRESH_TOKEN: &str = "kbf";
 
 /// Random bytes of a credential.
 const RANDOM: usize = 32;

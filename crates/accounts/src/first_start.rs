@@ -7,6 +7,7 @@ use kabar_core::{InstallationScope, Once, Permission, Role, Secret};
 use crate::accounts::{AccountError, Accounts};
 use crate::key::{ApiKey, NewKey};
 use crate::keys;
+use crate::networks::Networks;
 use crate::realm::Realm;
 use crate::user::{NewUser, User};
 use crate::users;
@@ -85,6 +86,7 @@ impl Accounts {
         let key = NewKey {
             name: "Administrator".to_owned(),
             permissions: Permission::ALL.iter().copied().collect(),
+            allowed: Networks::default(),
             expires_at: None,
         };
         let (key, minted) = keys::draft(&*self.ids, realm, key, now)?;

@@ -8,6 +8,7 @@ use kabar_core::{
 };
 
 use crate::credential::CredentialHash;
+use crate::networks::Networks;
 
 /// An API key, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,10 @@ pub struct ApiKey {
     pub hint: String,
     /// What it may do.
     pub permissions: BTreeSet<Permission>,
+    /// From where it works; from everywhere when empty.
+    pub allowed: Networks,
+    /// Whether it is the account's own token: there is one at most, and rotating replaces it.
+    pub account_token: bool,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it ends to work.
@@ -46,6 +51,8 @@ pub struct NewKey {
     pub name: String,
     /// What it may do: at least one permission, none that its creator lacks.
     pub permissions: BTreeSet<Permission>,
+    /// From where it works; from everywhere when empty.
+    pub allowed: Networks,
     /// When it ends to work; in the future.
     pub expires_at: Option<Timestamp>,
 }
@@ -85,6 +92,9 @@ pub trait KeyRepo: Send {
 
     /// Revokes a key. `false` if there is none, or if it was revoked before.
     async fn revoke(&mut self, id: ApiKeyId, at: Timestamp) -> Result<bool, StoreError>;
+
+    /// Revokes the account's own tokens; returns how many there were.
+    async fn revoke_account_tokens(&mut self, at: Timestamp) -> Result<u64, StoreError>;
 }
 
 /// The API keys of the installation.

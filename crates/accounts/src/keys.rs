@@ -16,7 +16,9 @@ use crate::check::{self, Invalid};
 use crate::credential::{self, API_KEY, CredentialHash, Minted};
 use crate::journal::{Change, record};
 use crate::key::{ApiKey, CreatedKey, NewKey};
+use crate::networks::Networks;
 use crate::realm::Realm;
+use crate::recent::RecentKeys;
 use crate::work::AccountsWork;
 
 /// Why a key is not made, read or revoked.
@@ -47,6 +49,7 @@ pub struct Keys {
     store: Arc<dyn Store<dyn AccountsWork>>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    recent: RecentKeys,
 }
 
 impl std::fmt::Debug for Keys {
@@ -56,13 +59,14 @@ impl std::fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Keys in a store.
+    /// Keys in a store; `recent` is the authenticator's.
     pub fn new(
         store: Arc<dyn Store<dyn AccountsWork>>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
+        recent: RecentKeys,
     ) -> Self {
-        Self { store, clock, ids }
+        Self { store, clock, ids, recent }
     }
 
     /// Creates a key of an account. `creator` is the principal that the grant came from: the key
@@ -161,6 +165,40 @@ impl Keys {
         self.revoke_in(scope.into(), id).await
     }
 
+    /// Replaces the account's own token: an API key that may do what its maker may. The one before
+    /// stops working at once.
+    ///
+    /// # Errors
+    /// [`KeyError::Denied`] when the account does not exist.
+    pub async fn rotate_account_token(
+        &self,
+        grant: &Grant<WriteKeys>,
+        creator: &Principal,
+    ) -> Result<CreatedKey, KeyError> {
+        let realm = Realm::from(grant);
+        let now = self.clock.now();
+        let held = creator.permissions().filter(|p| realm.strongest_role().allows(*p)).collect();
+        holds(creator, realm, &held)?;
+        let work = self.store.begin().await?;
+        // Two who rotate at the same time wait for each other.
+        if work.account(grant.scope()).lock().await?.is_none() {
+            return Err(Denied::NoSuchAccount.into());
+        }
+        work.keys(realm).revoke_account_tokens(now).await?;
+        let new = NewKey {
+            name: "Account token".to_owned(),
+            permissions: held,
+            allowed: Networks::default(),
+            expires_at: None,
+        };
+        let (mut key, minted) = draft(&*self.ids, realm, new, now)?;
+        key.account_token = true;
+        insert(&*work, &*self.ids, realm, &key, &minted.hash).await?;
+        work.commit().await?;
+        self.recent.forget();
+        Ok(CreatedKey { key, secret: Some(minted.secret) })
+    }
+
     async fn create_in(
         &self,
         realm: Realm,
@@ -187,6 +225,7 @@ impl Keys {
             once.remember(&*work, &key.id, now).await?;
         }
         work.commit().await?;
+        self.recent.forget();
         Ok(CreatedKey { key, secret: Some(minted.secret) })
     }
 
@@ -205,6 +244,7 @@ impl Keys {
         if revoked {
             record(&*work, &*self.ids, change(realm, &key, "key.revoke", now)).await?;
             work.commit().await?;
+            self.recent.forget();
         }
         Ok(key)
     }
@@ -226,6 +266,8 @@ pub(crate) fn draft(
         name: check::name("name", &new.name)?,
         hint: minted.hint.clone(),
         permissions: permissions(realm, new.permissions)?,
+        allowed: new.allowed,
+        account_token: false,
         created_at: now,
         expires_at: expiry(new.expires_at, now)?,
         revoked_at: None,

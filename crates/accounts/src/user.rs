@@ -75,6 +75,9 @@ pub trait UserRepo: Send {
     /// The users, newest first.
     async fn list(&mut self, page: PageRequest) -> Result<Page<User>, StoreError>;
 
+    /// The active users with a role, kept from others until the unit of work ends.
+    async fn lock_active(&mut self, role: Role) -> Result<Vec<UserId>, StoreError>;
+
     /// Stores everything but id, account and creation time. `false` if there is no such user;
     /// conflicts as [`UserRepo::insert`] does.
     async fn update(&mut self, user: &User) -> Result<bool, StoreError>;

@@ -14,9 +14,12 @@ use serde_json::json;
 
 use crate::check::{self, Invalid};
 use crate::journal::{Change, record};
+use crate::logins::{LoginSettings, invitation};
 use crate::realm::Realm;
 use crate::user::{EMAIL_CONSTRAINT, NewUser, User, UserPatch};
 use crate::work::AccountsWork;
+
+const SCOPE: InstallationScope = InstallationScope::system("users");
 
 /// Why a user is not made, read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +34,10 @@ pub enum UserError {
     /// The e-mail address is in use.
     #[error("`email` is in use by another user of this installation")]
     EmailTaken,
+    /// It is the last active owner, or the provider's last active administrator: nobody could let
+    /// others in again.
+    #[error("this is the last active owner or administrator; make another one first")]
+    LastOne,
     /// The account does not exist.
     #[error(transparent)]
     Denied(#[from] Denied),
@@ -59,6 +66,7 @@ pub struct Users {
     store: Arc<dyn Store<dyn AccountsWork>>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    settings: Arc<LoginSettings>,
 }
 
 impl std::fmt::Debug for Users {
@@ -74,10 +82,18 @@ impl Users {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
     ) -> Self {
-        Self { store, clock, ids }
+        Self { store, clock, ids, settings: Arc::default() }
     }
 
-    /// Creates a user of an account, with the role `customer` or `agent`.
+    /// The same, with what people are told in their invitations.
+    #[must_use]
+    pub fn with_settings(mut self, settings: Arc<LoginSettings>) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Creates a user of an account, with the role `customer` or `agent`, and mails an invitation to
+    /// set a password.
     ///
     /// # Errors
     /// [`UserError::Invalid`], [`UserError::EmailTaken`].
@@ -150,10 +166,12 @@ impl Users {
         Ok(work.users(scope.into()).list(page).await?)
     }
 
-    /// Changes a user of an account.
+    /// Changes a user of an account. One who is not active any more is logged out at once; another
+    /// role counts from the next request on.
     ///
     /// # Errors
-    /// [`UserError::NotFound`], [`UserError::Invalid`], [`UserError::EmailTaken`].
+    /// [`UserError::NotFound`], [`UserError::Invalid`], [`UserError::EmailTaken`],
+    /// [`UserError::LastOne`].
     pub async fn update(
         &self,
         grant: &Grant<WriteUsers>,
@@ -194,6 +212,7 @@ impl Users {
             return Err(Denied::NoSuchAccount.into());
         }
         let user = insert(&*work, &*self.ids, realm, new, now).await?;
+        invitation(&*work, &*self.ids, &self.settings, &user, now).await?;
         if let Some(once) = once {
             once.remember(&*work, &user.id, now).await?;
         }
@@ -215,6 +234,12 @@ impl Users {
     ) -> Result<User, UserError> {
         let now = self.clock.now();
         let work = self.store.begin().await?;
+        // Before the user itself, in the same order for everybody: two who dismiss each other wait.
+        let strongest = if patch.role.is_some() || patch.active.is_some() {
+            work.users(realm).lock_active(realm.strongest_role()).await?
+        } else {
+            Vec::new()
+        };
         let before = work.users(realm).lock(id).await?;
         let before = before.ok_or(UserError::NotFound)?;
         let mut user = before.clone();
@@ -222,8 +247,19 @@ impl Users {
         if user == before {
             return Ok(user);
         }
+        let rules = |user: &User| user.active && user.role == realm.strongest_role();
+        if rules(&before) && !rules(&user) && strongest.iter().all(|other| *other == id) {
+            return Err(UserError::LastOne);
+        }
         user.updated_at = now;
         work.users(realm).update(&user).await?;
+        if !user.active {
+            work.sessions(SCOPE).end_all(id, None, now).await?;
+        }
+        if !user.active || user.email != before.email {
+            // What was mailed to the address before must not open the door now.
+            work.logins(SCOPE).drop_tokens(id).await?;
+        }
         record(&*work, &*self.ids, change(realm, &user, "user.update", now)).await?;
         work.commit().await?;
         Ok(user)

@@ -141,6 +141,19 @@ pub struct Capabilities {
     pub window: bool,
     /// Sends in flight at the same time, at most.
     pub in_flight: usize,
+    /// Sends a second, at most, where the network keeps such a limit.
+    pub per_second: Option<u32>,
+    /// How fast one chat may be written to, where the network keeps such a limit.
+    pub pair: Option<PairLimit>,
+}
+
+/// One message to a chat each so often, on the mean; so many may come at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PairLimit {
+    /// The time between two messages.
+    pub every: std::time::Duration,
+    /// Messages at once.
+    pub burst: u32,
 }
 
 impl Capabilities {
@@ -152,6 +165,8 @@ impl Capabilities {
             retry: RetrySafety::Never,
             window: false,
             in_flight: 1,
+            per_second: None,
+            pair: None,
         }
     }
 

@@ -228,19 +228,20 @@ impl fmt::Debug for ChannelPorts {
     }
 }
 
-/// The channels of an installation, by kind.
+/// The channels of an installation, by kind. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Channels(BTreeMap<ChannelKind, ChannelPorts>);
+pub struct Channels(Arc<BTreeMap<ChannelKind, ChannelPorts>>);
 
 impl Channels {
     /// Adds a channel, or replaces the one of the same kind.
     pub fn insert(&mut self, ports: ChannelPorts) {
-        self.0.insert(ports.channel.kind(), ports);
+        Arc::make_mut(&mut self.0).insert(ports.channel.kind(), ports);
     }
 
     /// Adds the channels of another set; they replace those of the same kind.
     pub fn extend(&mut self, others: Self) {
-        self.0.extend(others.0);
+        let others = Arc::unwrap_or_clone(others.0);
+        Arc::make_mut(&mut self.0).extend(others);
     }
 
     /// The channel of a kind.

@@ -306,6 +306,22 @@ impl Content {
         }
     }
 
+    /// The content as faces and webhooks show it: a file's place is not one level deeper.
+    pub fn shown(&self) -> serde_json::Value {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Some(fields) = value.as_object_mut()
+            && let Some(media) = fields.remove("media")
+        {
+            let at = |name: &str| media.get(name).cloned();
+            if let Some(id) = at("stored") {
+                fields.insert("media_id".to_owned(), id);
+            } else if let Some(link) = at("link") {
+                fields.insert("link".to_owned(), link);
+            }
+        }
+        value
+    }
+
     /// The words of the content, for history and search.
     pub fn words(&self) -> Option<&str> {
         match self {

@@ -68,6 +68,13 @@ pub enum EventBody {
         /// All of it.
         value: Value,
     },
+    /// How many people outside their windows the owner of an account may write to in 24 hours.
+    Reach {
+        /// The account that it is about (Cloud API: the business account id).
+        account: Option<String>,
+        /// How many; `None` for any number.
+        most: Option<u32>,
+    },
     /// Something that this version cannot read; kept raw, blocks nothing.
     Unknown {
         /// Where it stood, like `entry[0].changes[2]`.
@@ -98,7 +105,8 @@ pub struct Batch {
     pub within: Option<AccountId>,
 }
 
-/// What the intake did with a batch.
+/// What the intake did with a batch. Of small ones that came at the same time and shared a unit of
+/// work, one has the counts of all, and the others have none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IntakeReport {

@@ -63,7 +63,7 @@ pub mod ports;
 
 mod channel;
 
-pub use capabilities::{Capabilities, ContentKind, Limits, RetrySafety};
+pub use capabilities::{Capabilities, ContentKind, Limits, PairLimit, RetrySafety};
 pub use channel::{
     Channel, ChannelKind, ChannelPorts, Channels, DeviceLink, Outgoing, Prepared, Recipient,
 };

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kabar_channel::ports::MediaSource;
 use kabar_channel::{
     Accepted, Capabilities, Channel, ChannelKind, ChannelPorts, ContentKind, DeviceLink, Limits,
-    Outgoing, Prepared, Reason, RetrySafety, SendError,
+    Outgoing, PairLimit, Prepared, Reason, RetrySafety, SendError,
 };
 use kabar_core::{Clock, Secret};
 use serde_json::Value;
@@ -20,6 +21,11 @@ use crate::uploads::Uploads;
 /// Sends in flight per number: Meta's default throughput is 80 messages a second, and an answer
 /// takes up to about a second.
 const IN_FLIGHT: usize = 80;
+/// Meta's default throughput of a number, messages a second (Cloud API, "Throughput"); 1,000 after its
+/// upgrade, 20 in coexistence, which the tenant sets on the device.
+const PER_SECOND: u32 = 80;
+/// Meta's limit for one number and one user (Cloud API, "Pair rate limit"; exceeded is 131056).
+const PAIR: PairLimit = PairLimit { every: Duration::from_secs(6), burst: 45 };
 
 /// The kinds that travel as they are: all but polls.
 const KINDS: [ContentKind; 12] = [
@@ -106,6 +112,8 @@ impl Channel for CloudApi {
             retry: RetrySafety::Never,
             window: true,
             in_flight: IN_FLIGHT,
+            per_second: Some(PER_SECOND),
+            pair: Some(PAIR),
         }
     }
 

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use kabar_channel::Recipient;
 use kabar_core::{AccountId, ContactId, IdentityId, PhoneNumber, Timestamp};
 
+use crate::opt_out::{PreferenceSource, StopScope};
+
 /// How a contact is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -68,7 +70,7 @@ impl fmt::Display for IdentityKind {
 /// A word that names no kind of identity or contact.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a known kind")]
-pub struct UnknownKind(String);
+pub struct UnknownKind(pub(crate) String);
 
 impl FromStr for IdentityKind {
     type Err = UnknownKind;
@@ -160,8 +162,12 @@ pub struct Contact {
     pub profile_name: Option<String>,
     /// The tenant's own facts about it, for `{variable}`s.
     pub variables: BTreeMap<String, String>,
-    /// When it stopped marketing messages.
+    /// When it stopped messages: marketing, or more.
     pub marketing_stopped_at: Option<Timestamp>,
+    /// What it stopped.
+    pub stop_scope: Option<StopScope>,
+    /// How we know that it stopped messages.
+    pub stop_source: Option<PreferenceSource>,
     /// When it agreed to messages, and how.
     pub consented_at: Option<Timestamp>,
     /// Where it agreed.
@@ -178,6 +184,12 @@ impl Contact {
     /// The name to show: the tenant's, else the person's own.
     pub fn display_name(&self) -> Option<&str> {
         self.name.as_deref().or(self.profile_name.as_deref())
+    }
+
+    /// What it stopped, if it stopped messages.
+    pub fn stop(&self) -> Option<StopScope> {
+        self.marketing_stopped_at?;
+        Some(self.stop_scope.unwrap_or(StopScope::Marketing))
     }
 
     /// The present value of a kind of identity.

@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use kabar_channel::PersonIds;
 use kabar_core::{AccountId, ContactId, IdSource, IdentityId, StoreError, Timestamp};
 
-use crate::contact::{ContactKind, Identity, IdentityKey, IdentityKind};
+use crate::contact::{Contact, ContactKind, Identity, IdentityKey, IdentityKind};
+use crate::opt_out;
 use crate::repo::{NewContactRow, PeopleRepo};
 
 /// Somebody as a channel knows it.
@@ -92,7 +93,7 @@ struct Plan {
     claim: Vec<Identity>,
 }
 
-/// Finds or makes the contact of each person, in at most five statements for any number of people.
+/// Finds or makes the contact of each person, in at most six statements for any number of people.
 /// A person without any identity gets a contact of its own.
 pub async fn resolve(
     repo: &mut dyn PeopleRepo,
@@ -101,8 +102,28 @@ pub async fn resolve(
     ids: &dyn IdSource,
     at: Timestamp,
 ) -> Result<Vec<Resolved>, StoreError> {
+    Ok(meet(repo, account, people, ids, at).await?.people)
+}
+
+/// What became of people, and the contacts that were made for them.
+#[derive(Debug, Default)]
+pub struct Met {
+    /// The contact of each person.
+    pub people: Vec<Resolved>,
+    /// The contacts that are new, as they are now; without those that stopped messages before.
+    pub made: Vec<Contact>,
+}
+
+/// As [`resolve`], and returns the contacts that were made.
+pub async fn meet(
+    repo: &mut dyn PeopleRepo,
+    account: AccountId,
+    people: &[Person],
+    ids: &dyn IdSource,
+    at: Timestamp,
+) -> Result<Met, StoreError> {
     if people.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Met::default());
     }
     // Sorted, so that two units of work never wait for each other in a circle.
     let keys: BTreeSet<&IdentityKey> = people.iter().flat_map(|person| &person.keys).collect();
@@ -121,11 +142,53 @@ pub async fn resolve(
             }
         }
     }
-    let rows = new_rows(account, people, &plan.resolved, at);
+    let mut rows = new_rows(account, people, &plan.resolved, at);
     if !rows.is_empty() {
         repo.insert(&rows).await?;
+        let made: BTreeSet<ContactId> = rows.iter().map(|row| row.id).collect();
+        let claims = plan.claim.iter().filter(|claim| made.contains(&claim.contact));
+        let stopped = inherit(repo, account, claims, at).await?;
+        rows.retain(|row| !stopped.contains(&row.id));
     }
-    Ok(plan.resolved)
+    let made = rows.into_iter().map(|row| new_contact(row, &plan.claim)).collect();
+    Ok(Met { people: plan.resolved, made })
+}
+
+fn new_contact(row: NewContactRow, claimed: &[Identity]) -> Contact {
+    let identities = claimed.iter().filter(|identity| identity.contact == row.id).cloned();
+    Contact {
+        id: row.id,
+        account: row.account,
+        kind: row.kind,
+        name: row.name,
+        profile_name: row.profile_name,
+        variables: row.variables,
+        marketing_stopped_at: None,
+        stop_scope: None,
+        stop_source: None,
+        consented_at: None,
+        consent_source: None,
+        identities: identities.collect(),
+        created_at: row.at,
+        updated_at: row.at,
+    }
+}
+
+/// Whoever stopped messages as a contact that is gone has stopped them as a new one.
+pub(crate) async fn inherit(
+    repo: &mut dyn PeopleRepo,
+    account: AccountId,
+    claims: impl Iterator<Item = &Identity>,
+    at: Timestamp,
+) -> Result<Vec<ContactId>, StoreError> {
+    let stops: Vec<(ContactId, [u8; 32])> = claims
+        .filter(|claim| opt_out::outlives(claim.key.kind))
+        .map(|claim| (claim.contact, opt_out::suppression_hash(account, &claim.key)))
+        .collect();
+    if stops.is_empty() {
+        return Ok(Vec::new());
+    }
+    repo.inherit(&stops, at).await
 }
 
 /// Contacts that were to be made and are not, because somebody else made the person's contact at the
@@ -210,16 +273,16 @@ impl Known {
         self.owner.insert(identity.key.clone(), identity);
     }
 
-    /// Whether the contact is certainly somebody else than the person: it has another permanent id
-    /// in a namespace where the person has one too.
+    /// Whether the contact is certainly somebody else than the person: it has permanent ids in a
+    /// namespace where the person has one, and not that one. A merged contact has several.
     fn is_somebody_else(&self, contact: ContactId, person: &Person) -> bool {
         let theirs = self.permanent.get(&contact).map(Vec::as_slice).unwrap_or_default();
         person.keys.iter().filter(|key| key.kind.is_permanent()).any(|key| {
-            theirs.iter().any(|their| {
-                their.kind == key.kind
-                    && their.namespace == key.namespace
-                    && their.value != key.value
-            })
+            let mut alike = theirs
+                .iter()
+                .filter(|their| their.kind == key.kind && their.namespace == key.namespace)
+                .peekable();
+            alike.peek().is_some() && alike.all(|their| their.value != key.value)
         })
     }
 }

@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use kabar_core::{
-    AccountId, ContactId, IdentityId, Page, PageRequest, Scope, StoreError, Timestamp, Work,
+    AccountId, ContactId, GroupId, IdentityId, Page, PageRequest, Scope, StoreError, Timestamp,
+    Work,
 };
 
+use crate::audience::AudienceRepo;
 use crate::contact::{Contact, ContactKind, Identity, IdentityKey};
+use crate::group::GroupRepo;
+use crate::opt_out::PreferenceRepo;
+use crate::tag::TagRepo;
 
 /// A unit of work with contacts.
 pub trait ContactsWork: Work {
@@ -16,6 +21,18 @@ pub trait ContactsWork: Work {
 
     /// A tenant's identities, for the roads in and out.
     fn people(&self, scope: Scope) -> Box<dyn PeopleRepo + '_>;
+
+    /// A tenant's groups.
+    fn groups(&self, scope: Scope) -> Box<dyn GroupRepo + '_>;
+
+    /// A tenant's tags.
+    fn tags(&self, scope: Scope) -> Box<dyn TagRepo + '_>;
+
+    /// A tenant's audiences.
+    fn audiences(&self, scope: Scope) -> Box<dyn AudienceRepo + '_>;
+
+    /// A tenant's registry of preferences.
+    fn preferences(&self, scope: Scope) -> Box<dyn PreferenceRepo + '_>;
 }
 
 /// A contact to store.
@@ -42,6 +59,16 @@ pub struct NewContactRow {
 pub struct ContactFilter {
     /// The one who owns this identity now.
     pub identity: Option<IdentityKey>,
+    /// Those in this group.
+    pub group: Option<GroupId>,
+    /// Those with this tag, normalised.
+    pub tag: Option<String>,
+    /// Those whose shown name begins so, whatever the case.
+    pub name: Option<String>,
+    /// Those whose number begins so: `+` and digits.
+    pub number: Option<String>,
+    /// Those that stopped messages, or those that did not.
+    pub opted_out: Option<bool>,
 }
 
 /// A tenant's contacts. Removed contacts are not seen.
@@ -57,7 +84,24 @@ pub trait ContactRepo: Send {
         page: PageRequest,
     ) -> Result<Page<Contact>, StoreError>;
 
-    /// Stores names, variables and consent. `false` if there is no such contact.
+    /// At most `limit` ids behind `after` of those that fit, oldest first.
+    async fn select(
+        &mut self,
+        filter: &ContactFilter,
+        after: Option<ContactId>,
+        limit: u32,
+    ) -> Result<Vec<ContactId>, StoreError>;
+
+    /// The contact that one went into.
+    async fn merged_into(&mut self, id: ContactId) -> Result<Option<ContactId>, StoreError>;
+
+    /// The names of at most `limit` different variables, in their order.
+    async fn variable_names(&mut self, limit: u32) -> Result<Vec<String>, StoreError>;
+
+    /// Which of the contacts there are.
+    async fn existing(&mut self, ids: &[ContactId]) -> Result<Vec<ContactId>, StoreError>;
+
+    /// Stores names and variables. `false` if there is no such contact.
     async fn update(&mut self, contact: &Contact) -> Result<bool, StoreError>;
 
     /// Removes a contact and ends its identities. `false` if there is no such contact.
@@ -86,4 +130,12 @@ pub trait PeopleRepo: Send {
 
     /// Stores contacts.
     async fn insert(&mut self, contacts: &[NewContactRow]) -> Result<(), StoreError>;
+
+    /// Stops messages to new contacts whose identities stopped them as contacts that are gone;
+    /// returns those contacts.
+    async fn inherit(
+        &mut self,
+        stops: &[(ContactId, [u8; 32])],
+        at: Timestamp,
+    ) -> Result<Vec<ContactId>, StoreError>;
 }

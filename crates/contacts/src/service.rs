@@ -6,19 +6,17 @@ use std::sync::Arc;
 use kabar_core::permission::{ReadContacts, WriteContacts};
 use kabar_core::work::OnceError;
 use kabar_core::{
-    Clock, ContactId, Grant, IdSource, Once, Page, PageRequest, PhoneNumber, Store, StoreError,
+    Clock, ContactId, Grant, IdSource, Once, Page, PageRequest, PhoneNumber, Scope, Store,
+    StoreError, Timestamp,
 };
 use kabar_events::{EventsWork, Fact, NewEvent};
 
+use crate::check::{check_name, check_variables};
 use crate::contact::{Contact, ContactKind, ContactPatch, Identity, IdentityKey};
+use crate::opt_out::{self, PreferenceChange, PreferenceSource, StopScope};
+use crate::people;
+use crate::preferences::{self, Wish};
 use crate::repo::{ContactFilter, ContactsWork, NewContactRow};
-
-/// The most characters of a name.
-const NAME: usize = 200;
-/// The most variables of a contact.
-const VARIABLES: usize = 100;
-/// The most characters of a variable's value.
-const VALUE: usize = 1_000;
 
 /// What a use case of contacts needs.
 pub trait ContactsUse: ContactsWork + EventsWork {}
@@ -39,6 +37,23 @@ pub enum ContactError {
         /// What is wrong and how to mend it.
         problem: String,
     },
+    /// There is no such group.
+    #[error("no such group")]
+    NoSuchGroup,
+    /// A field names what is not there.
+    #[error("{field}: {problem}")]
+    Missing {
+        /// The field.
+        field: String,
+        /// What is not there.
+        problem: String,
+    },
+    /// Another group of the tenant has the name.
+    #[error("another group has this name")]
+    GroupNameTaken,
+    /// A message to the contact is being sent.
+    #[error("a message to the contact is being sent right now; try again in a moment")]
+    Busy,
     /// Another contact has the number.
     #[error("the contact {0} has this number already")]
     NumberTaken(ContactId),
@@ -95,7 +110,7 @@ impl Contacts {
         if let Some(once) = once
             && let Some(id) = once.recall::<ContactId>(&*work).await?
         {
-            return one(&*work, grant, id).await;
+            return one(&*work, grant.scope(), id).await;
         }
         let id: ContactId = self.ids.id();
         let at = self.clock.now();
@@ -119,18 +134,21 @@ impl Contacts {
             variables: new.variables,
             at,
         };
-        work.people(grant.scope()).insert(&[row]).await?;
+        let mut people = work.people(grant.scope());
+        people.insert(&[row]).await?;
+        people::inherit(&mut *people, grant.account(), std::iter::once(&identity), at).await?;
+        drop(people);
         let fact = Fact::ContactCreated { contact_id: id };
         work.events().append(&[NewEvent { account: grant.account(), at, fact }]).await?;
         if let Some(once) = once {
             once.remember(&*work, &id, at).await?;
         }
-        let contact = one(&*work, grant, id).await?;
+        let contact = one(&*work, grant.scope(), id).await?;
         work.commit().await?;
         Ok(contact)
     }
 
-    /// A contact.
+    /// A contact. One that was merged answers as the contact that it went into.
     ///
     /// # Errors
     /// [`ContactError::NotFound`].
@@ -140,7 +158,8 @@ impl Contacts {
         id: ContactId,
     ) -> Result<Contact, ContactError> {
         let work = self.store.read().await?;
-        one(&*work, grant, id).await
+        let kept = work.contacts(grant.scope()).merged_into(id).await?;
+        one(&*work, grant.scope(), kept.unwrap_or(id)).await
     }
 
     /// The tenant's contacts, newest first.
@@ -170,20 +189,22 @@ impl Contacts {
         check_name(patch.name.as_deref())?;
         let at = self.clock.now();
         let work = self.store.begin().await?;
-        let mut contact = one(&*work, grant, id).await?;
+        let mut contact = one(&*work, grant.scope(), id).await?;
         if let Some(name) = patch.name {
             contact.name = Some(name).filter(|name| !name.is_empty());
         }
         contact.variables.extend(patch.variables);
         contact.variables.retain(|_, value| !value.is_empty());
         check_variables(&contact.variables)?;
-        if let Some(wanted) = patch.marketing {
-            contact.marketing_stopped_at = (!wanted).then_some(at);
-        }
         contact.updated_at = at;
         work.contacts(grant.scope()).update(&contact).await?;
         let fact = Fact::ContactChanged { contact_id: id };
         work.events().append(&[NewEvent { account: grant.account(), at, fact }]).await?;
+        if let Some(wanted) = patch.marketing {
+            let wish = by_hand(wanted);
+            preferences::apply(&*work, grant.scope(), &[id], wish, &*self.ids, at).await?;
+        }
+        let contact = one(&*work, grant.scope(), id).await?;
         work.commit().await?;
         Ok(contact)
     }
@@ -200,53 +221,49 @@ impl Contacts {
     ) -> Result<(), ContactError> {
         let at = self.clock.now();
         let work = self.store.begin().await?;
-        if !work.contacts(grant.scope()).remove(id, at).await? {
-            return Err(ContactError::NotFound);
-        }
+        let contact = one(&*work, grant.scope(), id).await?;
+        keep_stop(&*work, grant.scope(), &contact, at).await?;
+        work.contacts(grant.scope()).remove(id, at).await?;
         let fact = Fact::ContactRemoved { contact_id: id };
         work.events().append(&[NewEvent { account: grant.account(), at, fact }]).await?;
         Ok(work.commit().await?)
     }
 }
 
-async fn one<P>(
+const fn by_hand(wanted: bool) -> Wish<'static> {
+    Wish {
+        change: if wanted { PreferenceChange::Resumed } else { PreferenceChange::Stopped },
+        scope: StopScope::Marketing,
+        source: PreferenceSource::Hand,
+        detail: None,
+        message: None,
+    }
+}
+
+/// Keeps a stop beyond its contact.
+///
+/// # Errors
+/// What storage says.
+pub async fn keep_stop(
+    work: &(impl ContactsWork + ?Sized),
+    scope: Scope,
+    contact: &Contact,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(stop) = contact.stop() else { return Ok(()) };
+    let keys = contact.identities.iter().map(|identity| &identity.key);
+    let hashes: Vec<[u8; 32]> = keys
+        .filter(|key| opt_out::outlives(key.kind))
+        .map(|key| opt_out::suppression_hash(scope.account(), key))
+        .collect();
+    work.preferences(scope).suppress(&hashes, stop, at).await
+}
+
+pub(crate) async fn one(
     work: &(dyn ContactsUse + '_),
-    grant: &Grant<P>,
+    scope: Scope,
     id: ContactId,
 ) -> Result<Contact, ContactError> {
-    let found = work.contacts(grant.scope()).by_ids(&[id]).await?;
+    let found = work.contacts(scope).by_ids(&[id]).await?;
     found.into_iter().next().ok_or(ContactError::NotFound)
-}
-
-fn invalid(field: &str, problem: impl Into<String>) -> ContactError {
-    ContactError::Invalid { field: field.to_owned(), problem: problem.into() }
-}
-
-fn check_name(name: Option<&str>) -> Result<(), ContactError> {
-    let Some(name) = name else { return Ok(()) };
-    if name.chars().count() > NAME {
-        return Err(invalid("name", format!("is too long; {NAME} characters are allowed")));
-    }
-    if name.chars().any(char::is_control) {
-        return Err(invalid("name", "must not hold control characters"));
-    }
-    Ok(())
-}
-
-fn check_variables(variables: &BTreeMap<String, String>) -> Result<(), ContactError> {
-    if variables.len() > VARIABLES {
-        return Err(invalid("variables", format!("a contact has at most {VARIABLES} variables")));
-    }
-    for (name, value) in variables {
-        let word = |c: char| c.is_alphanumeric() || c == '_';
-        if name.is_empty() || name.chars().count() > 64 || !name.chars().all(word) {
-            let problem = "a name has 1 to 64 letters, digits and `_`";
-            return Err(invalid(&format!("variables.{name}"), problem));
-        }
-        if value.chars().count() > VALUE || value.contains('\0') {
-            let problem = format!("a value has at most {VALUE} characters and no NUL");
-            return Err(invalid(&format!("variables.{name}"), problem));
-        }
-    }
-    Ok(())
 }

@@ -116,6 +116,24 @@ typed_id! {
     JobId = "job";
     /// An entry of the audit log.
     AuditId = "aud";
+    /// A login session of a user.
+    SessionId = "ses";
+    /// A tenant's own group of contacts.
+    GroupId = "grp";
+    /// An import of contacts from a file.
+    ImportId = "imp";
+    /// A message template of a tenant's own.
+    TemplateId = "tpl";
+    /// A broadcast.
+    BroadcastId = "brd";
+    /// A webhook endpoint.
+    EndpointId = "end";
+    /// A delivery of one event to one webhook endpoint.
+    DeliveryId = "del";
+    /// An export of rows to a file.
+    ExportId = "exp";
+    /// Something unwell that somebody is told about.
+    AlertId = "alr";
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@
 //! * [`principal`], [`permission`], [`scope`]: who acts, what they may do, whose rows they see.
 //! * [`work`]: [`Work`], [`Store`], [`StoreError`] and the once-only guard behind `Idempotency-Key`.
 //! * [`page`]: cursors; [`phone`]: E.164 numbers; [`Secret`]: redacted text.
+//! * [`mail`]: the [`Mailer`] port, for accounts, webhooks and alerts. [`blob`]: the [`BlobStore`]
+//!   port, for media, imports and exports.
 //!
 //! A use case reads the same everywhere:
 //!
@@ -25,8 +27,10 @@
 //! # Ok::<(), kabar_core::Denied>(())
 //! ```
 
+pub mod blob;
 pub mod id;
 pub mod ids;
+pub mod mail;
 pub mod page;
 pub mod permission;
 pub mod phone;
@@ -36,11 +40,14 @@ pub mod time;
 pub mod wake;
 pub mod work;
 
+pub use blob::{BlobError, BlobStore};
 pub use id::{
-    AccountId, ApiKeyId, AuditId, ContactId, ConversationId, DeviceId, IdentityId, JobId, MediaId,
-    MessageId, MetaAppId, ParseIdError, RuleId, UserId,
+    AccountId, AlertId, ApiKeyId, AuditId, BroadcastId, ContactId, ConversationId, DeliveryId,
+    DeviceId, EndpointId, ExportId, GroupId, IdentityId, ImportId, JobId, MediaId, MessageId,
+    MetaAppId, ParseIdError, RuleId, SessionId, TemplateId, UserId,
 };
 pub use ids::{IdSource, SystemIds};
+pub use mail::{Mail, MailError, Mailer};
 pub use page::{Cursor, Page, PageRequest};
 pub use permission::{Permission, Role};
 pub use phone::{ParsePhoneError, PhoneNumber};
@@ -49,5 +56,5 @@ pub use scope::{Grant, InstallationScope, Scope};
 /// Text that is wiped from memory and redacted in `Debug`.
 pub use secrecy::{ExposeSecret, SecretString as Secret};
 pub use time::{Clock, SystemClock, Timestamp};
-pub use wake::{Topic, Wake};
+pub use wake::{Listen, Topic, Wake};
 pub use work::{Once, OnceRepo, Store, StoreError, Work};

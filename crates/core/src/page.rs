@@ -7,9 +7,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
-/// Where a page ended; opaque on the wire. Lists are ordered by id, newest first.
+/// Where a page ended; opaque on the wire. Most lists are ordered by id, newest first; one that is
+/// ordered by something else keeps that beside the id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor(Uuid);
+pub struct Cursor {
+    id: Uuid,
+    key: Option<i64>,
+}
 
 /// A text that no page handed out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,18 +23,30 @@ pub struct ParseCursorError;
 impl Cursor {
     /// The cursor after the row with this id.
     pub const fn after(id: Uuid) -> Self {
-        Self(id)
+        Self { id, key: None }
+    }
+
+    /// The cursor after the row with this id in a list that is ordered by `key` first.
+    pub const fn after_key(key: i64, id: Uuid) -> Self {
+        Self { id, key: Some(key) }
     }
 
     /// The last row's id.
     pub const fn id(self) -> Uuid {
-        self.0
+        self.id
+    }
+
+    /// The last row's key, in a list that is ordered by more than the id.
+    pub const fn key(self) -> Option<i64> {
+        self.key
     }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE_NO_PAD.encode(self.0.as_bytes()))
+        let mut bytes = self.id.as_bytes().to_vec();
+        bytes.extend(self.key.iter().flat_map(|key| key.to_be_bytes()));
+        f.write_str(&URL_SAFE_NO_PAD.encode(bytes))
     }
 }
 
@@ -39,7 +55,13 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| ParseCursorError)?;
-        Uuid::from_slice(&bytes).map(Self).map_err(|_| ParseCursorError)
+        let (id, key) = bytes.split_at_checked(16).ok_or(ParseCursorError)?;
+        let id = Uuid::from_slice(id).map_err(|_| ParseCursorError)?;
+        if key.is_empty() {
+            return Ok(Self::after(id));
+        }
+        let key = key.try_into().map_err(|_| ParseCursorError)?;
+        Ok(Self::after_key(i64::from_be_bytes(key), id))
     }
 }
 
@@ -81,11 +103,20 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// A page from rows that were asked for with one more than the limit.
-    pub fn from_rows(mut items: Vec<T>, request: PageRequest, id: impl Fn(&T) -> Uuid) -> Self {
+    pub fn from_rows(items: Vec<T>, request: PageRequest, id: impl Fn(&T) -> Uuid) -> Self {
+        Self::from_ordered(items, request, |row| Cursor::after(id(row)))
+    }
+
+    /// The same for a list that is ordered by more than the id.
+    pub fn from_ordered(
+        mut items: Vec<T>,
+        request: PageRequest,
+        cursor: impl Fn(&T) -> Cursor,
+    ) -> Self {
         let limit = usize::from(request.limit);
         let more = items.len() > limit;
         items.truncate(limit);
-        let next = if more { items.last().map(|row| Cursor::after(id(row))) } else { None };
+        let next = if more { items.last().map(cursor) } else { None };
         Self { items, next }
     }
 
@@ -109,6 +140,8 @@ mod tests {
         assert_eq!(page.items.len(), 2);
         let next = page.next.expect("there is more");
         assert_eq!(next.to_string().parse(), Ok(next));
+        let keyed = Cursor::after_key(-7, next.id());
+        assert_eq!(keyed.to_string().parse(), Ok(keyed));
     }
 
     #[test]

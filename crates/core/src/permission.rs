@@ -95,10 +95,28 @@ permissions! {
     ReadRules = "rules:read";
     /// Create, change and remove autoreply rules.
     WriteRules = "rules:write";
+    /// Read message templates.
+    ReadTemplates = "templates:read";
+    /// Create, change and remove message templates.
+    WriteTemplates = "templates:write";
+    /// Read broadcasts and their progress.
+    ReadBroadcasts = "broadcasts:read";
+    /// Create, start, pause and cancel broadcasts.
+    WriteBroadcasts = "broadcasts:write";
+    /// Read webhook endpoints and what was delivered to them (never their secrets).
+    ReadWebhooks = "webhooks:read";
+    /// Create, change and remove webhook endpoints, rotate their secrets, deliver again.
+    WriteWebhooks = "webhooks:write";
+    /// Read statistics.
+    ReadStatistics = "statistics:read";
     /// Read the event log.
     ReadEvents = "events:read";
     /// Read the audit log.
     ReadAudit = "audit:read";
+    /// Read metrics, health and retention of the installation.
+    ReadOperations = "operations:read";
+    /// Change how the installation is run: retention, alerts.
+    WriteOperations = "operations:write";
 }
 
 /// A word that names no permission.
@@ -161,9 +179,17 @@ impl Role {
                     | P::ReadContacts
                     | P::ReadMessages
                     | P::ReadRules
+                    | P::ReadTemplates
+                    | P::ReadBroadcasts
+                    | P::ReadWebhooks
+                    | P::ReadStatistics
                     | P::ReadEvents
+                    | P::ReadOperations
             ),
-            Self::Customer => !matches!(permission, P::ReadAccounts | P::WriteAccounts),
+            Self::Customer => !matches!(
+                permission,
+                P::ReadAccounts | P::WriteAccounts | P::ReadOperations | P::WriteOperations
+            ),
             Self::Agent => matches!(
                 permission,
                 P::ReadSettings
@@ -172,6 +198,7 @@ impl Role {
                     | P::WriteContacts
                     | P::ReadMessages
                     | P::SendMessages
+                    | P::ReadTemplates
             ),
         }
     }

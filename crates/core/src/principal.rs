@@ -50,6 +50,9 @@ pub enum Denied {
     /// Only the provider can do this.
     #[error("only the provider of this installation can do this")]
     ProviderOnly,
+    /// Only a person who is logged in can do this, for oneself.
+    #[error("only a person who is logged in can do this: send the access token of a session")]
+    PersonOnly,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

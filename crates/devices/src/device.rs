@@ -3,9 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use kabar_accounts::Networks;
 use kabar_channel::{ChannelKind, DeviceLink};
 use kabar_core::{AccountId, DeviceId, MetaAppId, PhoneNumber, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::pacing::PacingSettings;
 
 /// Whether a device can send now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,6 +95,10 @@ pub struct DeviceSettings {
     pub answers_per_contact_hour: u32,
     /// Whether messages from groups are handled.
     pub groups: bool,
+    /// How it paces what it sends.
+    pub pacing: PacingSettings,
+    /// From where the device token works; from everywhere when empty.
+    pub allowed_addresses: Networks,
 }
 
 impl Default for DeviceSettings {
@@ -105,6 +112,8 @@ impl Default for DeviceSettings {
             default_reply_every_seconds: 60 * 60,
             answers_per_contact_hour: 60,
             groups: false,
+            pacing: PacingSettings::default(),
+            allowed_addresses: Networks::default(),
         }
     }
 }
@@ -146,6 +155,8 @@ pub struct Device {
     pub settings: DeviceSettings,
     /// Grows with every owner of the device.
     pub fence: u64,
+    /// Whether it has, or had, a rule: a message to a device that never had one needs no look.
+    pub has_rules: bool,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When it changed last.

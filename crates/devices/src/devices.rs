@@ -293,6 +293,7 @@ impl Devices {
             state_reason: None,
             settings: new.settings,
             fence: 0,
+            has_rules: false,
             created_at: now,
             updated_at: now,
         };

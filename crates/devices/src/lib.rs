@@ -8,6 +8,8 @@
 //!   installation's.
 //! * [`Authenticator`]: the text of an API key or device token to a
 //!   [`Principal`](kabar_core::Principal).
+//! * [`pacing`]: what can be set about the speed of a device and the quiet of an account;
+//!   [`PacingRules`] keeps the account's.
 //! * [`repo`] and [`meta`]: what storage does; [`DeviceRegistry`] is how other domains read devices.
 
 mod authenticator;
@@ -15,6 +17,8 @@ pub mod device;
 mod devices;
 pub mod meta;
 mod meta_apps;
+pub mod pacing;
+mod pacing_rules;
 mod proof;
 pub mod repo;
 pub mod settings;
@@ -24,4 +28,6 @@ pub use device::{Device, DeviceSettings, DeviceState, NewDevice, UncertainPolicy
 pub use devices::{CreatedDevice, DeviceError, DevicePatch, Devices, Registration};
 pub use meta::{MetaApp, MetaWork, NewMetaApp, WebhookApp, installation_app};
 pub use meta_apps::{MetaAppError, MetaApps};
+pub use pacing::{AccountPacing, PacingSettings};
+pub use pacing_rules::{PacingRules, PacingRulesError};
 pub use repo::{DeviceRegistry, DeviceRepo, DevicesUse, DevicesWork};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kabar_accounts::Recent;
 use kabar_accounts::journal::{Change, record};
 use kabar_accounts::{Invalid, Realm, check};
 use kabar_core::permission::{ReadDevices, WriteDevices};
@@ -50,6 +51,7 @@ pub struct MetaApps {
     store: Arc<dyn Store<dyn DevicesUse>>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    recent: Recent<MetaAppId, WebhookApp>,
 }
 
 impl std::fmt::Debug for MetaApps {
@@ -65,7 +67,7 @@ impl MetaApps {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
     ) -> Self {
-        Self { store, clock, ids }
+        Self { store, clock, ids, recent: Recent::default() }
     }
 
     /// Adds an app of a tenant.
@@ -156,7 +158,9 @@ impl MetaApps {
         }
         let change = change(realm, id, "meta_app.remove", self.clock.now());
         record(&*work, &*self.ids, change).await?;
-        Ok(work.commit().await?)
+        work.commit().await?;
+        self.recent.forget();
+        Ok(())
     }
 
     /// Brings the installation's own app in line with the configuration. Its id, and with it its
@@ -195,6 +199,7 @@ impl MetaApps {
         let change = change(realm, app.id, "meta_app.configure", now);
         record(&*work, &*self.ids, change).await?;
         work.commit().await?;
+        self.recent.forget();
         Ok(app)
     }
 
@@ -207,8 +212,16 @@ impl MetaApps {
         scope: InstallationScope,
         id: MetaAppId,
     ) -> Result<Option<WebhookApp>, MetaAppError> {
+        let now = self.clock.now();
+        if let Some(recent) = self.recent.get(&id, now) {
+            return Ok(Some(recent));
+        }
         let work = self.store.read().await?;
-        Ok(work.meta_app_registry(scope).by_id(id).await?)
+        let found = work.meta_app_registry(scope).by_id(id).await?;
+        if let Some(found) = &found {
+            self.recent.put(id, found, now);
+        }
+        Ok(found)
     }
 }
 

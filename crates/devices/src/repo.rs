@@ -9,6 +9,7 @@ use kabar_core::{
 
 use crate::device::{Device, DeviceState, NewDevice};
 use crate::meta::MetaWork;
+use crate::pacing::AccountPacing;
 
 /// The name under which storage reports an address that belongs to a device already.
 pub const ADDRESS_CONSTRAINT: &str = "devices_address";
@@ -20,6 +21,9 @@ pub trait DevicesWork: Work {
 
     /// Every device of the installation, for the roads in and out.
     fn device_registry(&self, scope: InstallationScope) -> Box<dyn DeviceRegistry + '_>;
+
+    /// What a tenant sets for the pace of all its devices.
+    fn pacing_rules(&self, scope: Scope) -> Box<dyn PacingRulesRepo + '_>;
 }
 
 /// What the use cases of this crate need of one unit of work.
@@ -56,6 +60,16 @@ pub trait DeviceRepo: Send {
 
     /// Removes a device; its messages stay, its address is free again.
     async fn remove(&mut self, id: DeviceId, at: Timestamp) -> Result<bool, StoreError>;
+}
+
+/// What a tenant sets for the pace of all its devices.
+#[async_trait]
+pub trait PacingRulesRepo: Send {
+    /// What is set; `None` if nothing is.
+    async fn get(&mut self) -> Result<Option<AccountPacing>, StoreError>;
+
+    /// Replaces it.
+    async fn set(&mut self, rules: &AccountPacing) -> Result<(), StoreError>;
 }
 
 /// Every device of the installation.

@@ -38,6 +38,7 @@ pub fn check(settings: &DeviceSettings) -> Result<(), Invalid> {
         let problem = format!("must be 1 to {}", 7 * DAY);
         return Err(Invalid::new("settings.uncertain.after_seconds", problem));
     }
+    settings.pacing.check()?;
     let Some(reply) = &settings.default_reply else {
         return Ok(());
     };

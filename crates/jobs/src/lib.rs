@@ -6,12 +6,16 @@
 //! runs them again, unless the job completes itself in the unit of work of its effect
 //! ([`JobQueue::complete`]), which makes the effect exactly-once.
 //!
+//! [`mail`] sends e-mails this way.
+//!
 //! Jobs with the same `order` key run one after the other, in the order they were enqueued.
 //!
 //! # Adding a job
 //! Give it a constant name, a payload type whose old forms keep parsing, and an implementation of
 //! [`Job`]; register it where the platform is composed.
 
+mod hints;
+pub mod mail;
 mod runner;
 mod wake;
 
@@ -21,6 +25,8 @@ use async_trait::async_trait;
 use kabar_core::{AccountId, InstallationScope, JobId, StoreError, Timestamp, Work};
 use serde_json::Value;
 
+pub use hints::Hints;
+pub use mail::{MailOutbox, MailsWork, SendMail};
 pub use runner::{Job, JobEnd, JobError, JobsStore, Runner, RunnerSettings};
 pub use wake::LocalWake;
 

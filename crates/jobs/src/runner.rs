@@ -217,7 +217,10 @@ impl Runner {
         let Some(job) = self.jobs.get(claimed.name.as_str()) else {
             return Ok(());
         };
-        match job.run(claimed).await {
+        let began = std::time::Instant::now();
+        let ended = job.run(claimed).await;
+        measure(job.name(), &ended, began.elapsed());
+        match ended {
             Ok(JobEnd::Completed) | Err(JobError::ClaimLost) => Ok(()),
             Ok(JobEnd::Done) => {
                 let work = self.store.begin().await?;
@@ -246,6 +249,17 @@ impl Runner {
         }
         work.commit().await
     }
+}
+
+fn measure(name: &'static str, ended: &Result<JobEnd, JobError>, took: Duration) {
+    let outcome = match ended {
+        Ok(_) => "done",
+        Err(JobError::ClaimLost) => "lost",
+        Err(JobError::Hopeless(_)) => "hopeless",
+        Err(_) => "failed",
+    };
+    metrics::counter!("kabar_jobs_total", "name" => name, "outcome" => outcome).increment(1);
+    metrics::histogram!("kabar_job_seconds", "name" => name).record(took);
 }
 
 /// 1 s, 2 s, 4 s … at most 15 minutes.

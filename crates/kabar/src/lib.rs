@@ -34,10 +34,15 @@
 mod platform;
 pub mod prelude;
 mod running;
+mod wholesale;
 
 pub use platform::{BuildError, Platform, PlatformBuilder};
 pub use running::Running;
 
+pub use ::{
+    kabar_operations as operations, kabar_outbound as outbound, kabar_rules as rules,
+    kabar_webhooks as webhooks,
+};
 pub use kabar_accounts as accounts;
 pub use kabar_automation as automation;
 pub use kabar_channel as channel;
@@ -46,7 +51,12 @@ pub use kabar_contacts as contacts;
 pub use kabar_core as core;
 pub use kabar_devices as devices;
 pub use kabar_events as events;
+pub use kabar_exports as exports;
+pub use kabar_insights as insights;
 pub use kabar_jobs as jobs;
+pub use kabar_mail as mail;
 pub use kabar_messaging as messaging;
-pub use kabar_rules as rules;
-pub use kabar_storage::{Database, DatabaseUrl, FolderBlobs, KeyRing, KeyRingError, OpenError};
+pub use kabar_storage::{
+    BackupError, BackupSummary, Database, DatabaseUrl, Durability, FolderBlobs, KeyRing,
+    KeyRingError, OpenError, PostgresWake, Progress, Report, Resealed, RestoreOptions, RotateError,
+};

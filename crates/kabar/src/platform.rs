@@ -1,210 +1,67 @@
-//! The platform and its builder.
+//! The platform: every service over one database.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use kabar_accounts::{Accounts, KeyAuthenticator, Keys, Users};
-use kabar_automation::{AnswerJob, AutomationUse, Rules};
-use kabar_channel::{ChannelPorts, Channels, Intake};
-use kabar_cloud_api::{CloudApi, GraphConfig, GraphError};
-use kabar_contacts::Contacts;
-use kabar_core::{Clock, IdSource, Store, SystemClock, SystemIds, Wake};
-use kabar_devices::{Authenticator, Devices, MetaApps};
-use kabar_events::EventsWork;
-use kabar_jobs::{Job, JobsWork, LocalWake, Runner, RunnerSettings};
-use kabar_messaging::{
-    BlobStore, Conversations, Dispatcher, DispatcherSettings, FetchMedia, MediaFiles,
-    MessageIntake, Messages, RoadWork,
-};
-use kabar_storage::{Database, DatabaseUrl, FolderBlobs, KeyRing, OpenError};
+mod builder;
 
 use crate::running::Running;
+use crate::wholesale::Wholesale;
+use kabar_accounts::{
+    Accounts, KeyAuthenticator, Keys, LoginSettings, Logins, Passwords, RecentKeys, Users,
+};
+use kabar_automation::{AnswerJob, AutomationUse, Rules};
+use kabar_channel::{Channels, Intake};
+use kabar_contacts::{
+    CarryOutImport, Contacts, ContactsSource, Groups, Imports, OptOuts, ReadImport, Tags,
+};
+use kabar_core::{Clock, IdSource, Mailer, Store, Wake};
+use kabar_devices::{Authenticator, Devices, MetaApps, PacingRules};
+use kabar_events::{Begin, EventFilter, EventTail, EventsWork, Follow, FollowError, Reach};
+use kabar_exports::{Exports, Source, WriteExport};
+use kabar_insights::{HistorySource, Projector, Retention, Statistics};
+use kabar_jobs::{Job, JobsWork, MailsWork, Runner, RunnerSettings, SendMail};
+use kabar_messaging::pacing::Pacing;
+use kabar_messaging::{
+    BlobStore, Broadcasts, Bulks, ConfirmPreference, Conversations, Dispatcher, DispatcherSettings,
+    EraseContact, Erasures, FetchMedia, MediaFiles, MergeContacts, Merges, MessageIntake, Messages,
+    PersonalExports, PersonalSource, RoadWork, Templates,
+};
+use kabar_operations::{Disk, Watch};
+use kabar_outbound::Outbound;
+use kabar_storage::Database;
+use kabar_webhooks::{
+    Deliverer, DelivererSettings, Deliveries, ResendJob, TellOwner, Webhooks, WebhooksUse,
+};
+use std::sync::Arc;
 
-/// Why a platform cannot be built.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// Neither `database` nor `open_database` was called.
-    #[error("a platform needs a database: call `database` on the builder")]
-    NoDatabase,
-    /// `database` was called without `keys`.
-    #[error("a platform needs keys to seal secrets with: call `keys` on the builder")]
-    NoKeys,
-    /// The database cannot be opened or migrated.
-    #[error(transparent)]
-    Database(#[from] OpenError),
-    /// The folder for files cannot be used.
-    #[error("the folder for files cannot be used")]
-    Files(#[source] std::io::Error),
-    /// The Cloud API channel cannot be set up.
-    #[error("the Cloud API channel cannot be set up")]
-    CloudApi(#[source] GraphError),
+pub use builder::{BuildError, PlatformBuilder};
+
+/// How people get in.
+struct Entrance {
+    passwords: Passwords,
+    settings: Arc<LoginSettings>,
 }
 
-/// Puts a platform together. Everything but the database and the keys has a default: files beside
-/// the process in `data/files`, Meta's own Graph API, the system's clock and randomness.
-#[derive(Default)]
-pub struct PlatformBuilder {
-    url: Option<DatabaseUrl>,
-    keys: Option<KeyRing>,
-    database: Option<Database>,
-    files: Option<PathBuf>,
-    blobs: Option<Arc<dyn BlobStore>>,
-    graph: GraphConfig,
-    channels: Channels,
-    clock: Option<Arc<dyn Clock>>,
-    ids: Option<Arc<dyn IdSource>>,
-    wake: Option<Arc<dyn Wake>>,
+/// How the background work is done.
+struct Workers {
     dispatcher: DispatcherSettings,
     runner: RunnerSettings,
-    unmigrated: bool,
-}
-
-impl PlatformBuilder {
-    /// The database to open; needs [`PlatformBuilder::keys`].
-    #[must_use]
-    pub fn database(mut self, url: DatabaseUrl) -> Self {
-        self.url = Some(url);
-        self
-    }
-
-    /// The keys that secrets are sealed under.
-    #[must_use]
-    pub fn keys(mut self, keys: KeyRing) -> Self {
-        self.keys = Some(keys);
-        self
-    }
-
-    /// A database that is open already, instead of `database` and `keys`.
-    #[must_use]
-    pub fn open_database(mut self, database: Database) -> Self {
-        self.database = Some(database);
-        self
-    }
-
-    /// Does not bring the schema up to date: somebody else does, or did.
-    #[must_use]
-    pub fn without_migrations(mut self) -> Self {
-        self.unmigrated = true;
-        self
-    }
-
-    /// The folder for files.
-    #[must_use]
-    pub fn files(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.files = Some(folder.into());
-        self
-    }
-
-    /// Another store for files, instead of a folder.
-    #[must_use]
-    pub fn blobs(mut self, blobs: Arc<dyn BlobStore>) -> Self {
-        self.blobs = Some(blobs);
-        self
-    }
-
-    /// Where Meta's Graph API is, and in which version: the sandbox, a proxy, or Meta itself.
-    #[must_use]
-    pub fn graph(mut self, graph: GraphConfig) -> Self {
-        self.graph = graph;
-        self
-    }
-
-    /// A channel of one's own; it replaces one of the same kind.
-    #[must_use]
-    pub fn channel(mut self, ports: ChannelPorts) -> Self {
-        self.channels.insert(ports);
-        self
-    }
-
-    /// Another clock.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = Some(clock);
-        self
-    }
-
-    /// Another source of ids and randomness.
-    #[must_use]
-    pub fn ids(mut self, ids: Arc<dyn IdSource>) -> Self {
-        self.ids = Some(ids);
-        self
-    }
-
-    /// Another way to wake sleepers, over several nodes.
-    #[must_use]
-    pub fn wake(mut self, wake: Arc<dyn Wake>) -> Self {
-        self.wake = Some(wake);
-        self
-    }
-
-    /// How the dispatcher works.
-    #[must_use]
-    pub fn dispatcher(mut self, settings: DispatcherSettings) -> Self {
-        self.dispatcher = settings;
-        self
-    }
-
-    /// How the job runner works.
-    #[must_use]
-    pub fn runner(mut self, settings: RunnerSettings) -> Self {
-        self.runner = settings;
-        self
-    }
-
-    /// Opens the database, brings its schema up to date, and composes the platform. Nothing runs
-    /// before [`Platform::start`].
-    ///
-    /// # Errors
-    /// [`BuildError`].
-    pub async fn build(mut self) -> Result<Platform, BuildError> {
-        let database = self.take_database().await?;
-        if !self.unmigrated {
-            database.migrate().await?;
-        }
-        let clock = self.clock.take().unwrap_or_else(|| Arc::new(SystemClock));
-        let ids = self.ids.take().unwrap_or_else(|| Arc::new(SystemIds::default()));
-        let wake = self.wake.take().unwrap_or_else(|| Arc::new(LocalWake::default()));
-        let base = Base { database, clock, ids, wake };
-        let blobs = self.take_blobs()?;
-        let media = MediaFiles::new(base.road(), blobs, base.clock(), base.ids());
-        let mut channels = Channels::default();
-        let cloud = CloudApi::new(self.graph.clone(), Arc::new(media.clone()), base.clock())
-            .map_err(BuildError::CloudApi)?;
-        channels.insert(Arc::new(cloud).ports());
-        channels.extend(self.channels);
-        Ok(Platform::compose(base, media, channels, self.dispatcher, self.runner))
-    }
-
-    async fn take_database(&mut self) -> Result<Database, BuildError> {
-        if let Some(database) = self.database.take() {
-            return Ok(database);
-        }
-        let url = self.url.take().ok_or(BuildError::NoDatabase)?;
-        let keys = self.keys.take().ok_or(BuildError::NoKeys)?;
-        Ok(Database::open(&url, keys).await?)
-    }
-
-    fn take_blobs(&mut self) -> Result<Arc<dyn BlobStore>, BuildError> {
-        if let Some(blobs) = self.blobs.take() {
-            return Ok(blobs);
-        }
-        let folder = self.files.take().unwrap_or_else(|| PathBuf::from("data/files"));
-        Ok(Arc::new(FolderBlobs::open(&folder).map_err(BuildError::Files)?))
-    }
+    mailer: Option<Arc<dyn Mailer>>,
+    disk: Arc<dyn Disk>,
+    webhook_road: WebhookRoad,
 }
 
 /// What every service is made from.
 #[derive(Clone)]
-struct Base {
+pub(crate) struct Base {
     database: Database,
+    blobs: Arc<dyn BlobStore>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     wake: Arc<dyn Wake>,
+    tail: EventTail,
 }
 
 impl Base {
-    fn store<W>(&self) -> Arc<dyn Store<W>>
+    pub(crate) fn store<W>(&self) -> Arc<dyn Store<W>>
     where
         Database: Store<W>,
         W: kabar_core::Work + ?Sized + 'static,
@@ -212,20 +69,71 @@ impl Base {
         Arc::new(self.database.clone())
     }
 
-    fn road(&self) -> Arc<dyn Store<dyn RoadWork>> {
+    pub(crate) fn road(&self) -> Arc<dyn Store<dyn RoadWork>> {
         self.store()
     }
 
-    fn clock(&self) -> Arc<dyn Clock> {
+    pub(crate) fn blobs(&self) -> Arc<dyn BlobStore> {
+        Arc::clone(&self.blobs)
+    }
+
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock)
     }
 
-    fn ids(&self) -> Arc<dyn IdSource> {
+    pub(crate) fn ids(&self) -> Arc<dyn IdSource> {
         Arc::clone(&self.ids)
     }
 
-    fn wake(&self) -> Arc<dyn Wake> {
+    pub(crate) fn wake(&self) -> Arc<dyn Wake> {
         Arc::clone(&self.wake)
+    }
+
+    fn exports(&self) -> Exports {
+        Exports::new(self.store(), self.blobs(), self.clock(), self.ids(), self.wake())
+    }
+
+    fn merges(&self) -> Merges {
+        Merges::new(self.road(), self.clock(), self.ids(), self.wake())
+    }
+
+    fn erasures(&self) -> Erasures {
+        Erasures::new(self.store(), self.clock(), self.ids(), self.wake())
+    }
+
+    fn imports(&self) -> Imports {
+        Imports::new(self.store(), self.blobs(), self.clock(), self.ids(), self.wake())
+    }
+
+    /// The job that writes exports, with the source of each kind.
+    fn write_export(&self) -> WriteExport {
+        let sources: Vec<Arc<dyn Source>> = vec![
+            Arc::new(ContactsSource::new(self.store())),
+            Arc::new(PersonalSource::new(self.road())),
+            Arc::new(HistorySource::new(self.road())),
+        ];
+        WriteExport::new(self.store(), self.blobs(), self.clock(), sources)
+    }
+}
+
+/// What webhooks are made from.
+#[derive(Clone)]
+struct WebhookRoad {
+    webhooks: Webhooks,
+    deliveries: Deliveries,
+    deliverer: Deliverer,
+}
+
+impl WebhookRoad {
+    fn new(base: &Base, outbound: Outbound, settings: DelivererSettings) -> Self {
+        let store: Arc<dyn Store<dyn WebhooksUse>> = base.store();
+        let (clock, ids, wake) = (base.clock(), base.ids(), base.wake());
+        let guard = outbound.guard().clone();
+        Self {
+            webhooks: Webhooks::new(Arc::clone(&store), guard, base.clock(), base.ids()),
+            deliveries: Deliveries::new(Arc::clone(&store), base.clock(), base.ids(), base.wake()),
+            deliverer: Deliverer::new(store, outbound, clock, ids, wake, settings),
+        }
     }
 }
 
@@ -236,18 +144,35 @@ pub struct Platform {
     channels: Channels,
     accounts: Accounts,
     users: Users,
+    logins: Logins,
     keys: Keys,
     authenticator: Authenticator,
     devices: Devices,
     meta_apps: MetaApps,
+    pacing_rules: PacingRules,
     contacts: Contacts,
+    groups: Groups,
+    tags: Tags,
+    opt_outs: OptOuts,
+    imports: Imports,
+    exports: Exports,
+    personal_data: PersonalExports,
+    merges: Merges,
+    erasures: Erasures,
     messages: Messages,
+    wholesale: Wholesale,
     conversations: Conversations,
+    pacing: Pacing,
     media: MediaFiles,
     rules: Rules,
+    watch: Watch,
+    statistics: Statistics,
+    projector: Projector,
+    retention: Retention,
     intake: MessageIntake,
     dispatcher: Dispatcher,
     runner: Arc<Runner>,
+    webhook_road: WebhookRoad,
 }
 
 impl Platform {
@@ -260,8 +185,8 @@ impl Platform {
         base: Base,
         media: MediaFiles,
         channels: Channels,
-        dispatcher: DispatcherSettings,
-        runner: RunnerSettings,
+        entrance: Entrance,
+        workers: Workers,
     ) -> Self {
         let (clock, ids, wake) = (base.clock(), base.ids(), base.wake());
         let messages =
@@ -269,32 +194,74 @@ impl Platform {
         let automation: Arc<dyn Store<dyn AutomationUse>> = base.store();
         let answers =
             AnswerJob::new(Arc::clone(&automation), messages.clone(), base.clock(), base.wake());
-        let jobs: [Arc<dyn Job>; 2] =
-            [Arc::new(answers), Arc::new(FetchMedia::new(media.clone(), channels.clone()))];
+        let recent = RecentKeys::default();
+        let mails: Arc<dyn Store<dyn MailsWork>> = base.store();
+        let webhooks: Arc<dyn Store<dyn WebhooksUse>> = base.store();
+        let mut jobs: Vec<Arc<dyn Job>> = vec![
+            Arc::new(answers),
+            Arc::new(FetchMedia::new(media.clone(), channels.clone())),
+            Arc::new(SendMail::new(mails, workers.mailer.clone())),
+            Arc::new(ConfirmPreference::new(base.road(), messages.clone(), base.wake())),
+            Arc::new(base.write_export()),
+            Arc::new(ResendJob::new(Arc::clone(&webhooks), base.clock())),
+            Arc::new(TellOwner::new(webhooks, workers.mailer.clone())),
+            Arc::new(MergeContacts::new(base.merges())),
+            Arc::new(EraseContact::new(base.erasures(), base.blobs())),
+            Arc::new(ReadImport::new(base.store(), base.blobs(), base.clock())),
+            Arc::new(CarryOutImport::new(base.store(), base.blobs(), base.clock(), base.ids())),
+        ];
+        let (wholesale, more_jobs) = Wholesale::compose(&base, &media, &channels, &messages);
+        jobs.extend(more_jobs);
         let jobs_store: Arc<dyn Store<dyn JobsWork>> = base.store();
         Self {
-            accounts: Accounts::new(base.store(), base.clock(), base.ids()),
-            users: Users::new(base.store(), base.clock(), base.ids()),
-            keys: Keys::new(base.store(), base.clock(), base.ids()),
+            accounts: Accounts::new(base.store(), base.clock(), base.ids())
+                .with_recent(recent.clone())
+                .with_settings(Arc::clone(&entrance.settings)),
+            users: Users::new(base.store(), base.clock(), base.ids())
+                .with_settings(Arc::clone(&entrance.settings)),
+            logins: Logins::new(
+                base.store(),
+                base.clock(),
+                base.ids(),
+                entrance.passwords,
+                entrance.settings,
+            ),
+            keys: Keys::new(base.store(), base.clock(), base.ids(), recent.clone()),
             authenticator: Authenticator::new(
-                KeyAuthenticator::new(base.store(), base.clock()),
+                KeyAuthenticator::new(base.store(), base.clock(), recent),
                 base.store(),
             ),
             devices: Devices::new(base.store(), channels.clone(), base.clock(), base.ids()),
             meta_apps: MetaApps::new(base.store(), base.clock(), base.ids()),
+            pacing_rules: PacingRules::new(base.store(), base.clock(), base.ids()),
+            pacing: Pacing::new(base.road(), channels.clone(), base.clock()),
             contacts: Contacts::new(base.store(), base.clock(), base.ids()),
+            groups: Groups::new(base.store(), base.clock(), base.ids()),
+            tags: Tags::new(base.store(), base.clock()),
+            opt_outs: OptOuts::new(base.store(), base.clock(), base.ids()),
+            imports: base.imports(),
+            exports: base.exports(),
+            personal_data: PersonalExports::new(base.road(), base.exports()),
+            merges: base.merges(),
+            erasures: base.erasures(),
             conversations: Conversations::new(base.road(), channels.clone(), base.clock()),
             rules: Rules::new(automation, channels.clone(), base.clock(), base.ids()),
+            watch: Watch::new(base.store(), workers.disk, base.clock(), base.ids()),
+            statistics: Statistics::new(base.store(), base.clock()),
+            projector: Projector::new(base.store()),
+            retention: Retention::new(base.store(), media.clone(), base.clock(), base.ids()),
             intake: MessageIntake::new(base.road(), base.clock(), base.ids(), base.wake()),
             dispatcher: Dispatcher::new(
                 base.road(),
                 channels.clone(),
                 clock,
-                &*ids,
+                ids,
                 Arc::clone(&wake),
-                dispatcher,
+                workers.dispatcher,
             ),
-            runner: Arc::new(Runner::new(jobs_store, jobs, base.clock(), wake, runner)),
+            runner: Arc::new(Runner::new(jobs_store, jobs, base.clock(), wake, workers.runner)),
+            wholesale,
+            webhook_road: workers.webhook_road,
             messages,
             media,
             channels,
@@ -317,10 +284,31 @@ impl Platform {
             let sent = self.dispatcher.drain().await?;
             let ran = self.runner.drain().await?;
             self.intake.settle_parked().await?;
-            if sent == 0 && ran == 0 {
+            let followed = self.wholesale.broadcasts.follow().await?;
+            let delivered = self.webhook_road.deliverer.drain().await?;
+            if sent == 0 && ran == 0 && followed == 0 && delivered == 0 {
+                self.projector.drain().await?;
                 return Ok(());
             }
         }
+    }
+
+    /// When something in the outbox that waits may move next; `None` when nothing waits. For
+    /// simulations that move the clock themselves, between two calls of [`Platform::drain`].
+    ///
+    /// # Errors
+    /// What storage says.
+    pub async fn next_due(&self) -> Result<Option<kabar_core::Timestamp>, kabar_core::StoreError> {
+        self.dispatcher.next_due().await
+    }
+
+    /// Removes deliveries of webhooks that have been kept for long enough; a running platform does so
+    /// by itself. Returns how many.
+    ///
+    /// # Errors
+    /// What storage says.
+    pub async fn prune_webhooks(&self) -> Result<u64, kabar_core::StoreError> {
+        self.webhook_road.deliverer.prune().await
     }
 
     /// The tenants.
@@ -328,9 +316,24 @@ impl Platform {
         &self.accounts
     }
 
+    /// Quiet hours and frequency caps.
+    pub const fn pacing_rules(&self) -> &PacingRules {
+        &self.pacing_rules
+    }
+
+    /// How fast devices send, and why messages wait.
+    pub const fn pacing(&self) -> &Pacing {
+        &self.pacing
+    }
+
     /// The people.
     pub const fn users(&self) -> &Users {
         &self.users
+    }
+
+    /// Logging in: registration, sessions, passwords, one-time codes.
+    pub const fn logins(&self) -> &Logins {
+        &self.logins
     }
 
     /// The API keys.
@@ -358,9 +361,64 @@ impl Platform {
         &self.contacts
     }
 
+    /// The groups of contacts.
+    pub const fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// The tags of contacts.
+    pub const fn tags(&self) -> &Tags {
+        &self.tags
+    }
+
+    /// The registry of opt-outs.
+    pub const fn opt_outs(&self) -> &OptOuts {
+        &self.opt_outs
+    }
+
+    /// The imports of contacts.
+    pub const fn imports(&self) -> &Imports {
+        &self.imports
+    }
+
+    /// The exports.
+    pub const fn exports(&self) -> &Exports {
+        &self.exports
+    }
+
+    /// Exports of everything that is known of one contact.
+    pub const fn personal_data(&self) -> &PersonalExports {
+        &self.personal_data
+    }
+
+    /// Contacts that become one.
+    pub const fn merges(&self) -> &Merges {
+        &self.merges
+    }
+
+    /// Contacts that are erased.
+    pub const fn erasures(&self) -> &Erasures {
+        &self.erasures
+    }
+
     /// The messages.
     pub const fn messages(&self) -> &Messages {
         &self.messages
+    }
+
+    /// What is done to many messages at once.
+    pub const fn bulks(&self) -> &Bulks {
+        &self.wholesale.bulks
+    }
+
+    /// The message templates.
+    pub const fn templates(&self) -> &Templates {
+        &self.wholesale.templates
+    }
+
+    /// The broadcasts.
+    pub const fn broadcasts(&self) -> &Broadcasts {
+        &self.wholesale.broadcasts
     }
 
     /// The conversations.
@@ -376,6 +434,36 @@ impl Platform {
     /// The autoreply rules.
     pub const fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// How the installation is, and who is told when it is unwell.
+    pub const fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// The webhook endpoints.
+    pub const fn webhooks(&self) -> &Webhooks {
+        &self.webhook_road.webhooks
+    }
+
+    /// What went to webhook endpoints.
+    pub const fn deliveries(&self) -> &Deliveries {
+        &self.webhook_road.deliveries
+    }
+
+    /// The statistics.
+    pub const fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// Keeps the statistics; [`Platform::start`] runs it.
+    pub const fn projector(&self) -> &Projector {
+        &self.projector
+    }
+
+    /// For how long things are kept; [`Platform::start`] removes what is older each hour.
+    pub const fn retention(&self) -> &Retention {
+        &self.retention
     }
 
     /// The channels.
@@ -398,6 +486,25 @@ impl Platform {
         self.base.store()
     }
 
+    /// Follows the events as they happen, from a position on: see [`Follow`]. On every node, whichever
+    /// node they happen on.
+    ///
+    /// # Errors
+    /// [`FollowError`].
+    pub async fn follow(
+        &self,
+        reach: Reach,
+        filter: EventFilter,
+        begin: Begin,
+    ) -> Result<Follow, FollowError> {
+        self.base.tail.follow(reach, filter, begin).await
+    }
+
+    /// Those who follow the events: to end them for a stop in good order.
+    pub const fn tail(&self) -> &EventTail {
+        &self.base.tail
+    }
+
     /// The clock.
     pub fn clock(&self) -> Arc<dyn Clock> {
         self.base.clock()
@@ -409,6 +516,10 @@ impl Platform {
 
     pub(crate) const fn runner(&self) -> &Arc<Runner> {
         &self.runner
+    }
+
+    pub(crate) const fn deliverer(&self) -> &Deliverer {
+        &self.webhook_road.deliverer
     }
 
     pub(crate) const fn message_intake(&self) -> &MessageIntake {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kabar_channel::{Channels, MessageKey, SendError};
+use kabar_core::page::ParseCursorError;
 use kabar_core::permission::{ReadMessages, SendMessages};
 use kabar_core::{
     AccountId, Clock, ContactId, ConversationId, DeviceId, Grant, InstallationScope, Page,
@@ -34,6 +35,8 @@ pub struct Conversation {
     pub window_expires_at: Option<Timestamp>,
     /// Until when everything is free of charge (Cloud API: free entry point).
     pub entry_point_expires_at: Option<Timestamp>,
+    /// When something was written last, or when it was begun.
+    pub last_at: Timestamp,
     /// When it was begun.
     pub created_at: Timestamp,
 }
@@ -70,16 +73,20 @@ impl Conversations {
         found.ok_or(MessageError::NoSuchConversation)
     }
 
-    /// The tenant's conversations, newest first.
+    /// The tenant's conversations, the last active first.
     ///
     /// # Errors
-    /// [`MessageError::Store`].
+    /// [`MessageError::BadCall`] when the page's cursor is one of another list.
     pub async fn list(
         &self,
         grant: &Grant<ReadMessages>,
         device: Option<DeviceId>,
         page: PageRequest,
     ) -> Result<Page<Conversation>, MessageError> {
+        if page.after.is_some_and(|after| after.key().is_none()) {
+            let problem = ParseCursorError.to_string();
+            return Err(MessageError::BadCall { field: "after", problem });
+        }
         let work = self.store.read().await?;
         Ok(work.conversations(grant.scope()).list(device, page).await?)
     }

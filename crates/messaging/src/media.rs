@@ -15,6 +15,8 @@ use kabar_jobs::{ClaimedJob, Job, JobEnd, JobError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub use kabar_core::blob::{BlobError, BlobStore};
+
 use crate::FETCH_MEDIA_JOB;
 use crate::message::Body;
 use crate::repo::RoadWork;
@@ -22,24 +24,6 @@ use crate::send::MessageError;
 
 /// The largest file that is taken, in bytes: what Meta allows for documents.
 pub const LARGEST: usize = 100 * 1024 * 1024;
-
-/// Where files are kept: a folder, or an object store.
-#[async_trait]
-pub trait BlobStore: Send + Sync {
-    /// Stores bytes under a key; durable when it returns.
-    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), BlobError>;
-
-    /// The bytes under a key; `None` if there are none.
-    async fn get(&self, key: &str) -> Result<Option<Bytes>, BlobError>;
-
-    /// Removes the bytes under a key, if there are any.
-    async fn delete(&self, key: &str) -> Result<(), BlobError>;
-}
-
-/// The file store failed.
-#[derive(Debug, thiserror::Error)]
-#[error("the file store failed")]
-pub struct BlobError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
 /// A stored file, without its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +47,7 @@ pub struct MediaRecord {
 }
 
 /// Where a file's bytes are.
-fn blob_key(account: AccountId, id: MediaId) -> String {
+pub(crate) fn blob_key(account: AccountId, id: MediaId) -> String {
     format!("{account}/{id}")
 }
 
@@ -160,6 +144,16 @@ impl MediaFiles {
         bytes.map(|bytes| (record, bytes)).ok_or(MessageError::NotFound)
     }
 
+    /// The bytes of a file, for the platform's own jobs.
+    pub(crate) async fn bytes(&self, scope: Scope, id: MediaId) -> Result<Bytes, MessageError> {
+        let work = self.store.read().await?;
+        let record = work.media(scope).get(id).await?.ok_or(MessageError::NotFound)?;
+        drop(work);
+        let key = blob_key(record.account, id);
+        let bytes = self.blobs.get(&key).await.map_err(|error| MessageError::Blob(error.0))?;
+        bytes.ok_or(MessageError::NotFound)
+    }
+
     /// The tenant's files, newest first.
     ///
     /// # Errors
@@ -189,6 +183,26 @@ impl MediaFiles {
         work.commit().await?;
         let key = blob_key(grant.account(), id);
         self.blobs.delete(&key).await.map_err(|error| MessageError::Blob(error.0))
+    }
+
+    /// Removes files whose time is over, as far as they are there; returns how many were.
+    ///
+    /// # Errors
+    /// [`MessageError::Store`], [`MessageError::Blob`].
+    pub async fn discard(&self, scope: Scope, ids: &[MediaId]) -> Result<u64, MessageError> {
+        let mut gone = Vec::new();
+        let work = self.store.begin().await?;
+        for id in ids {
+            if work.media(scope).remove(*id, self.clock.now()).await? {
+                gone.push(*id);
+            }
+        }
+        work.commit().await?;
+        for id in &gone {
+            let key = blob_key(scope.account(), *id);
+            self.blobs.delete(&key).await.map_err(|error| MessageError::Blob(error.0))?;
+        }
+        Ok(gone.len() as u64)
     }
 }
 

@@ -1,8 +1,6 @@
 //! A message, incoming or outgoing, with everything that later features need.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
 use kabar_channel::incoming::Pricing;
 use kabar_channel::{
@@ -10,16 +8,20 @@ use kabar_channel::{
     Recipient,
 };
 use kabar_core::{
-    AccountId, ContactId, ConversationId, DeviceId, MediaId, MessageId, PhoneNumber, Timestamp,
+    AccountId, BroadcastId, ContactId, ConversationId, DeviceId, MediaId, MessageId, PhoneNumber,
+    Timestamp,
 };
+use kabar_events::MessageTraits;
 use kabar_rules::Missing;
 use serde_json::Value;
+
+use crate::search::Needle;
 
 /// A closed list of words, on the wire and in storage.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $what:literal: $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum $name {
             $($(#[$vdoc])* $variant,)+
@@ -35,24 +37,38 @@ macro_rules! words {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
 
-        impl FromStr for $name {
-            type Err = UnknownWord;
+        impl std::str::FromStr for $name {
+            type Err = $crate::message::UnknownWord;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 match text {
                     $($word => Ok(Self::$variant),)+
-                    _ => Err(UnknownWord { word: text.chars().take(64).collect(), what: $what }),
+                    _ => Err($crate::message::UnknownWord::new(text, $what)),
                 }
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(reader)?;
+                text.parse().map_err(serde::de::Error::custom)
             }
         }
     };
 }
+pub(crate) use words;
 
 /// A word that is not on its list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +76,12 @@ macro_rules! words {
 pub struct UnknownWord {
     word: String,
     what: &'static str,
+}
+
+impl UnknownWord {
+    pub(crate) fn new(word: &str, what: &'static str) -> Self {
+        Self { word: word.chars().take(64).collect(), what }
+    }
 }
 
 words! {
@@ -180,14 +202,20 @@ pub enum Body {
     Out(Content),
     /// What came in, or what the business wrote on its phone.
     In(IncomingContent),
+    /// It was there, and was removed: its time was over, or somebody asked for it.
+    Blank {
+        /// The word for the kind that it was.
+        kind: String,
+    },
 }
 
 impl Body {
     /// The word for the kind of content.
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &str {
         match self {
             Self::Out(content) => content.kind().as_str(),
             Self::In(content) => content.kind(),
+            Self::Blank { kind } => kind,
         }
     }
 
@@ -196,6 +224,7 @@ impl Body {
         match self {
             Self::Out(content) => content.words(),
             Self::In(content) => content.words(),
+            Self::Blank { .. } => None,
         }
     }
 }
@@ -249,6 +278,8 @@ pub struct Message {
     pub reply_to: Option<MessageKey>,
     /// The message that a reaction, edit or revoke points at.
     pub target_id: Option<MessageId>,
+    /// The failed message that this one is another try of.
+    pub retry_of: Option<MessageId>,
     /// The choices that it offers.
     pub choices: Vec<Choice>,
     /// The kind that was asked for, when it was downgraded.
@@ -299,6 +330,46 @@ impl Message {
         Lane { device: self.device, contact: self.contact }
     }
 
+    /// The broadcast that made it.
+    pub fn broadcast(&self) -> Option<BroadcastId> {
+        let reference = self.origin_ref.as_deref().filter(|_| self.origin == Origin::Broadcast);
+        reference.and_then(|id| id.parse().ok())
+    }
+
+    /// Its own time: when we took it, or, where the network told, when its sender wrote it.
+    pub fn own_at(&self) -> Timestamp {
+        let told = self.sender_at.unwrap_or(self.created_at);
+        told.min(self.created_at).max(Timestamp::UNIX_EPOCH)
+    }
+
+    /// How it stands, for telling what changed.
+    pub fn standing(&self) -> Standing {
+        let ended_badly = matches!(self.status, Status::Failed | Status::Uncertain);
+        let reason = self.reason.as_ref().filter(|_| ended_badly);
+        Standing { status: self.status, reason: reason.map(|reason| reason.code.clone()) }
+    }
+
+    /// What it is counted by.
+    pub fn traits(&self) -> MessageTraits {
+        let broadcast = self.origin_ref.as_ref().filter(|_| self.origin == Origin::Broadcast);
+        MessageTraits {
+            direction: self.direction.as_str(),
+            content: self.body.kind().to_owned(),
+            purpose: self.purpose.as_str(),
+            origin: self.origin.as_str(),
+            broadcast_id: broadcast.cloned(),
+            message_at: self.own_at(),
+        }
+    }
+
+    /// Whether it is in its line and no send of it is under way: it waits, or a node has it in hand and
+    /// has not begun to send. Such a node looks again before it begins.
+    pub const fn can_be_withdrawn(&self) -> bool {
+        let in_hand =
+            matches!((self.status, self.stage), (Status::Processing, Some(Stage::Claimed)));
+        self.queued && (self.status.is_waiting() || in_hand)
+    }
+
     /// Takes it out of the line, with a final or settled status.
     pub fn leave_line(&mut self, status: Status, at: Timestamp) {
         self.status = status;
@@ -308,6 +379,15 @@ impl Message {
         self.held_until = None;
         self.updated_at = at;
     }
+}
+
+/// How a message stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// How far it got.
+    pub status: Status,
+    /// The code of the reason, if it failed or is uncertain.
+    pub reason: Option<String>,
 }
 
 /// A chat's line: one device, one contact.
@@ -357,6 +437,8 @@ pub struct NewMessage {
     pub origin_ref: Option<String>,
     /// The message of ours that it answers, quotes or reacts to.
     pub reply_to: Option<MessageId>,
+    /// The failed message that this one is another try of.
+    pub retry_of: Option<MessageId>,
     /// The caller's own word for it, at most 200 characters.
     pub reference: Option<String>,
     /// Not before this time.
@@ -379,6 +461,7 @@ impl NewMessage {
             origin: Origin::Api,
             origin_ref: None,
             reply_to: None,
+            retry_of: None,
             reference: None,
             due_at: None,
             expires_at: None,
@@ -397,10 +480,38 @@ pub struct MessageFilter {
     pub conversation: Option<ConversationId>,
     /// This way.
     pub direction: Option<Direction>,
-    /// In this status.
-    pub status: Option<Status>,
+    /// In one of these statuses; in any when empty.
+    pub statuses: Vec<Status>,
     /// With this reference.
     pub reference: Option<String>,
+    /// Stored at this time or later.
+    pub from: Option<Timestamp>,
+    /// Stored before this time.
+    pub to: Option<Timestamp>,
+    /// With the person or group that has this number now.
+    pub phone: Option<PhoneNumber>,
+    /// With this word for the content.
+    pub kind: Option<String>,
+    /// For this.
+    pub purpose: Option<Purpose>,
+    /// Made by this.
+    pub origin: Option<Origin>,
+    /// Of this broadcast.
+    pub broadcast: Option<BroadcastId>,
+    /// That say this.
+    pub words: Option<Needle>,
+}
+
+impl MessageFilter {
+    /// Whether every message has to be looked at: then a page looks at so many messages only
+    /// ([`crate::search::LOOK`]), may have fewer rows than asked for, even none, and still a next.
+    pub const fn looks_at_each(&self) -> bool {
+        self.statuses.len() > 1
+            || self.kind.is_some()
+            || self.purpose.is_some()
+            || self.origin.is_some()
+            || self.words.is_some()
+    }
 }
 
 /// The kind that a message was downgraded from, for storage.

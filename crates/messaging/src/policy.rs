@@ -32,8 +32,8 @@ pub enum DeviceEffect {
     Pause {
         /// Until when.
         until: Timestamp,
-        /// The code of the reason.
-        why: &'static str,
+        /// The network's code.
+        code: String,
     },
     /// It cannot send until somebody mends it; it is tried again after this time.
     Down {
@@ -62,7 +62,15 @@ pub fn failed(
     message.updated_at = now;
     match error {
         SendError::Retry { after: wait, .. } => {
-            let wait = wait.unwrap_or(Duration::ZERO).max(backoff(message.attempts));
+            let usual = match settings.pacing.retry {
+                Some(retry) if message.attempts > retry.times => {
+                    fail(message, now);
+                    return DeviceEffect::None;
+                }
+                Some(retry) => Duration::from_secs(u64::from(retry.after_seconds)),
+                None => backoff(message.attempts),
+            };
+            let wait = wait.unwrap_or(Duration::ZERO).max(usual);
             try_again(message, Status::Pending, after(now, wait), now);
             DeviceEffect::None
         }
@@ -71,7 +79,7 @@ pub fn failed(
             // A send that the network was too busy for was no try of the message.
             message.attempts = message.attempts.saturating_sub(1);
             try_again(message, Status::Held, until, now);
-            DeviceEffect::Pause { until, why: "slow_down" }
+            DeviceEffect::Pause { until, code: error.reason().code.clone() }
         }
         SendError::NewContactsBlocked { until, .. } => {
             message.attempts = message.attempts.saturating_sub(1);
@@ -90,19 +98,21 @@ pub fn failed(
             DeviceEffect::None
         }
         _ => {
-            message.leave_line(Status::Failed, now);
-            message.failed_at = Some(now);
+            fail(message, now);
             DeviceEffect::None
         }
     }
 }
 
+fn fail(message: &mut Message, now: Timestamp) {
+    message.leave_line(Status::Failed, now);
+    message.failed_at = Some(now);
+}
+
 /// Puts a message back into its line.
 fn try_again(message: &mut Message, status: Status, at: Timestamp, now: Timestamp) {
     if message.attempts >= MOST_ATTEMPTS {
-        message.leave_line(Status::Failed, now);
-        message.failed_at = Some(now);
-        return;
+        return fail(message, now);
     }
     message.status = status;
     message.stage = None;

@@ -6,19 +6,24 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use kabar_channel::StatusUpdate;
 use kabar_channel::ports::Uploaded;
-use kabar_contacts::ContactsWork;
+use kabar_contacts::{ContactsWork, StopScope};
 use kabar_core::{
-    AccountId, ConversationId, DeviceId, InstallationScope, MediaId, MessageId, MetaAppId, Page,
-    PageRequest, Scope, StoreError, Timestamp, Work,
+    AccountId, ContactId, ConversationId, DeviceId, InstallationScope, MediaId, MessageId,
+    MetaAppId, Page, PageRequest, Scope, StoreError, Timestamp, Work,
 };
 use kabar_devices::DevicesWork;
 use kabar_events::EventsWork;
 use kabar_jobs::JobsWork;
 use uuid::Uuid;
 
+use crate::broadcast::BroadcastsWork;
+use crate::bulk::BulksWork;
 use crate::conversation::Conversation;
 use crate::media::MediaRecord;
 use crate::message::{Lane, Message, MessageFilter};
+use crate::pacing::repo::PacingRepo;
+use crate::person::PersonRepo;
+use crate::template::TemplatesWork;
 
 /// A unit of work with messages.
 pub trait MessagesWork: Work {
@@ -31,17 +36,41 @@ pub trait MessagesWork: Work {
     /// A tenant's files.
     fn media(&self, scope: Scope) -> Box<dyn MediaRepo + '_>;
 
+    /// All that is kept about one of a tenant's contacts.
+    fn person(&self, scope: Scope) -> Box<dyn PersonRepo + '_>;
+
     /// Every lane and message of the installation, for the road out.
     fn outbox(&self, scope: InstallationScope) -> Box<dyn OutboxRepo + '_>;
 
     /// What came in and could not be placed, for the road in.
     fn inbox(&self, scope: InstallationScope) -> Box<dyn InboxRepo + '_>;
+
+    /// What devices, accounts and contacts sent, for the pacer.
+    fn pacing(&self, scope: InstallationScope) -> Box<dyn PacingRepo + '_>;
 }
 
 /// What the roads in and out need.
-pub trait RoadWork: MessagesWork + ContactsWork + DevicesWork + EventsWork + JobsWork {}
+pub trait RoadWork:
+    MessagesWork
+    + BroadcastsWork
+    + TemplatesWork
+    + BulksWork
+    + ContactsWork
+    + DevicesWork
+    + EventsWork
+    + JobsWork
+{
+}
 impl<T> RoadWork for T where
-    T: MessagesWork + ContactsWork + DevicesWork + EventsWork + JobsWork + ?Sized
+    T: MessagesWork
+        + BroadcastsWork
+        + TemplatesWork
+        + BulksWork
+        + ContactsWork
+        + DevicesWork
+        + EventsWork
+        + JobsWork
+        + ?Sized
 {
 }
 
@@ -72,18 +101,28 @@ pub trait MessageRepo: Send {
         page: PageRequest,
     ) -> Result<Page<Message>, StoreError>;
 
+    /// Which of these messages were sent once more.
+    async fn retried(&mut self, ids: &[MessageId]) -> Result<Vec<MessageId>, StoreError>;
+
     /// Notes the stored file of an incoming message.
     async fn set_media(&mut self, id: MessageId, media: MediaId) -> Result<(), StoreError>;
+
+    /// Blanks what messages say: content, words, choices, the advertisement, what was prepared. Ids,
+    /// kinds, times and statuses stay. Messages that wait to be sent are left alone. Returns how many
+    /// were not blank before.
+    async fn blank(&mut self, ids: &[MessageId]) -> Result<u64, StoreError>;
 }
 
 /// A tenant's conversations. A device token sees its device's only.
 #[async_trait]
 pub trait ConversationRepo: Send {
-    /// Finds or makes the conversations of lanes; returns them in no order.
+    /// Finds or makes the conversations of lanes, each lane once; returns them in no order. Notes
+    /// that we wrote, if so.
     async fn ensure(
         &mut self,
         wanted: &[(ConversationId, Lane)],
         at: Timestamp,
+        wrote: Wrote,
     ) -> Result<Vec<(ConversationId, Lane)>, StoreError>;
 
     /// Notes that messages came in or went out. Times never go backwards.
@@ -92,15 +131,31 @@ pub trait ConversationRepo: Send {
     /// A conversation.
     async fn get(&mut self, id: ConversationId) -> Result<Option<Conversation>, StoreError>;
 
-    /// Conversations, newest first.
+    /// Conversations, the last active first; their cursors have the time as key, in microseconds.
     async fn list(
         &mut self,
         device: Option<DeviceId>,
         page: PageRequest,
     ) -> Result<Page<Conversation>, StoreError>;
 
+    /// The conversations of devices with contacts.
+    async fn with_contacts(
+        &mut self,
+        devices: &[DeviceId],
+        contacts: &[ContactId],
+    ) -> Result<Vec<Conversation>, StoreError>;
+
     /// Sets the unread count to zero, and incoming messages to read.
     async fn mark_read(&mut self, id: ConversationId, at: Timestamp) -> Result<(), StoreError>;
+}
+
+/// Who wrote, when a conversation is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrote {
+    /// We did: the conversation's last outgoing time is now.
+    Us,
+    /// Somebody else, or nobody: times are noted by [`ConversationRepo::touch`].
+    Other,
 }
 
 /// What happened in a conversation.
@@ -133,6 +188,28 @@ pub struct LaneEntry {
     pub ready_at: Timestamp,
 }
 
+/// A device with a lane that is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadyDevice {
+    /// The device.
+    pub device: DeviceId,
+    /// The priorities of its ready lanes, first to last.
+    pub priorities: Vec<i16>,
+}
+
+/// A claim on lanes of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneClaim {
+    /// The device.
+    pub device: DeviceId,
+    /// The node.
+    pub owner: Uuid,
+    /// The present.
+    pub now: Timestamp,
+    /// When the claim runs out unless it is renewed.
+    pub until: Timestamp,
+}
+
 /// A lane in a node's hands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClaimedLane {
@@ -152,18 +229,36 @@ pub trait OutboxRepo: Send {
     /// Puts new messages' lanes into the queue, or moves them forward.
     async fn put(&mut self, entries: &[LaneEntry]) -> Result<(), StoreError>;
 
-    /// The devices that have a lane that is ready, without looking at how many.
-    async fn ready_devices(&mut self, now: Timestamp) -> Result<Vec<DeviceId>, StoreError>;
+    /// The devices of active accounts, and removed ones, that have a lane that is ready, without
+    /// looking at how many.
+    async fn ready_devices(&mut self, now: Timestamp) -> Result<Vec<ReadyDevice>, StoreError>;
 
-    /// Claims at most `limit` ready lanes of a device, replies first, and returns their heads.
-    async fn claim(
+    /// Of these devices, those with a reply in somebody's hand: its claim ends after `now`, and at
+    /// `until` at the latest.
+    async fn replying(
         &mut self,
-        device: DeviceId,
-        owner: Uuid,
+        devices: &[DeviceId],
         now: Timestamp,
         until: Timestamp,
+    ) -> Result<Vec<DeviceId>, StoreError>;
+
+    /// When the next lane that is not ready yet will be; `None` if there is none.
+    async fn next_ready(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Claims at most `limit` ready lanes of a device in the order of these priorities, and returns
+    /// their heads.
+    async fn claim(
+        &mut self,
+        claim: LaneClaim,
+        priorities: &[i16],
         limit: u16,
     ) -> Result<Vec<ClaimedLane>, StoreError>;
+
+    /// When the first message in a line expires, after `after`.
+    async fn next_expiry(&mut self, after: Timestamp) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Waiting messages whose time ran out, first come first, locked until the unit of work ends.
+    async fn expired(&mut self, now: Timestamp, limit: u16) -> Result<Vec<Message>, StoreError>;
 
     /// Prolongs claims of a node; returns those that still held.
     async fn renew(
@@ -199,6 +294,12 @@ pub trait OutboxRepo: Send {
     /// Gives claimed lanes back, and settles them. A lane that was claimed again since, by whomever,
     /// is left alone.
     async fn release(&mut self, owner: Uuid, claims: &[(Lane, i64)]) -> Result<(), StoreError>;
+
+    /// Which of the contacts stopped messages, and what.
+    async fn stopped(
+        &mut self,
+        contacts: &[ContactId],
+    ) -> Result<Vec<(ContactId, StopScope)>, StoreError>;
 
     /// How many messages wait, for health.
     async fn waiting(&mut self) -> Result<u64, StoreError>;
@@ -270,8 +371,8 @@ pub struct Receipt {
 /// What came in and could not be placed.
 #[async_trait]
 pub trait InboxRepo: Send {
-    /// Keeps a raw body; the same bytes are kept once.
-    async fn keep_raw(&mut self, body: &RawRow) -> Result<(), StoreError>;
+    /// Keeps raw bodies; the same bytes are kept once.
+    async fn keep_raw(&mut self, bodies: &[RawRow]) -> Result<(), StoreError>;
 
     /// Keeps items that could not be placed; the same item is kept once.
     async fn quarantine(&mut self, items: &[QuarantineRow]) -> Result<(), StoreError>;
@@ -296,9 +397,6 @@ pub trait InboxRepo: Send {
 
     /// What the participants of a group reported about a message, in no order.
     async fn receipts_of(&mut self, message: MessageId) -> Result<Vec<Receipt>, StoreError>;
-
-    /// Removes raw bodies from before `before`; returns how many.
-    async fn prune_raw(&mut self, before: Timestamp) -> Result<u64, StoreError>;
 }
 
 /// A tenant's files.
@@ -352,6 +450,7 @@ pub(crate) async fn chats(
     lanes: impl IntoIterator<Item = Lane>,
     ids: &dyn kabar_core::IdSource,
     at: Timestamp,
+    wrote: Wrote,
 ) -> Result<Chats, StoreError> {
     let lanes: std::collections::BTreeSet<Lane> = lanes.into_iter().collect();
     let wanted: Vec<(ConversationId, Lane)> =
@@ -359,6 +458,6 @@ pub(crate) async fn chats(
     if wanted.is_empty() {
         return Ok(Chats::new());
     }
-    let found = work.conversations(scope).ensure(&wanted, at).await?;
+    let found = work.conversations(scope).ensure(&wanted, at, wrote).await?;
     Ok(found.into_iter().map(|(id, lane)| (lane, id)).collect())
 }

@@ -1,12 +1,15 @@
 //! Taking messages into the outbox, and what a tenant does with them afterwards.
 
+mod again;
 mod call;
 mod render;
+mod take;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use kabar_channel::{Channels, FieldError, SendError};
+use kabar_contacts::contact::IdentityKey;
 use kabar_core::permission::{ReadMessages, SendMessages};
 use kabar_core::work::OnceError;
 use kabar_core::{
@@ -15,8 +18,13 @@ use kabar_core::{
 };
 use kabar_events::{Fact, NewEvent};
 
-use crate::message::{Message, MessageFilter, NewMessage, Status};
+use crate::gather::Gather;
+use crate::message::{Message, MessageFilter, NewMessage, Standing, Status};
 use crate::repo::{LaneEntry, RoadWork};
+use take::{Answer, Asked, Taker};
+
+pub(crate) use call::Taken;
+pub(crate) use render::{each_text, render_with};
 
 /// Messages of one call, at most.
 pub const MOST_AT_ONCE: usize = 1_000;
@@ -24,6 +32,10 @@ pub const MOST_AT_ONCE: usize = 1_000;
 const REFERENCE: usize = 200;
 /// The most characters of an id that the network gave a person or a group.
 const WIRE_ID: usize = 200;
+/// Messages of a call that shares its unit of work with others, at most.
+const SMALL: usize = 20;
+/// Units of work that take messages at the same time, at most.
+const WORKERS: usize = 4;
 /// Tries of a unit of work that met another one.
 const TRIES: u32 = 4;
 
@@ -100,14 +112,11 @@ pub enum Settlement {
     Resend,
 }
 
-/// Messages of tenants.
+/// Messages of tenants. Cheap to clone.
 #[derive(Clone)]
 pub struct Messages {
-    store: Arc<dyn Store<dyn RoadWork>>,
-    channels: Channels,
-    clock: Arc<dyn Clock>,
-    ids: Arc<dyn IdSource>,
-    wake: Arc<dyn Wake>,
+    taker: Taker,
+    gather: Gather<Asked, Answer>,
 }
 
 impl Messages {
@@ -119,10 +128,17 @@ impl Messages {
         ids: Arc<dyn IdSource>,
         wake: Arc<dyn Wake>,
     ) -> Self {
-        Self { store, channels, clock, ids, wake }
+        let taker = Taker { store, channels, clock, ids, wake };
+        let worker = taker.clone();
+        let gather = Gather::new(WORKERS, move |asked| {
+            let worker = worker.clone();
+            async move { worker.together(asked).await }
+        });
+        Self { taker, gather }
     }
 
-    /// Takes messages into the outbox, all or none. When it returns they are durable.
+    /// Takes messages into the outbox, all or none. When it returns they are durable. Small calls
+    /// that are made at the same time share a unit of work.
     ///
     /// # Errors
     /// [`MessageError::Invalid`] with every field of every message that cannot be sent.
@@ -133,37 +149,15 @@ impl Messages {
         once: Option<&Once>,
     ) -> Result<Queued, MessageError> {
         check_call(&messages)?;
-        let mut tries = 1;
-        loop {
-            match self.try_send(grant.scope(), &messages, once).await {
-                Err(MessageError::Store(StoreError::Contended(_))) if tries < TRIES => tries += 1,
-                done => return done,
-            }
+        let small = messages.len() <= SMALL;
+        let asked = Asked { scope: grant.scope(), messages, once: once.cloned() };
+        if !small {
+            return self.taker.alone(&asked).await;
         }
-    }
-
-    async fn try_send(
-        &self,
-        scope: Scope,
-        messages: &[NewMessage],
-        once: Option<&Once>,
-    ) -> Result<Queued, MessageError> {
-        let work = self.store.begin().await?;
-        if let Some(once) = once
-            && let Some(ids) = once.recall::<Vec<MessageId>>(&*work).await?
-        {
-            let messages = in_order(&ids, work.messages(scope).by_ids(&ids).await?);
-            return Ok(Queued { messages, repeated: true });
-        }
-        let queued = self.send_within(&*work, scope, messages).await?;
-        if let Some(once) = once {
-            let ids: Vec<MessageId> = queued.iter().map(|message| message.id).collect();
-            once.remember(&*work, &ids, self.clock.now()).await?;
-        }
-        work.commit().await?;
-        self.wake.wake(Topic::Outbox);
-        self.wake.wake(Topic::Events);
-        Ok(Queued { messages: queued, repeated: false })
+        let answer = self.gather.submit(asked).await;
+        answer.unwrap_or_else(|| {
+            Err(StoreError::Unavailable("the unit of work ended half-way".into()).into())
+        })
     }
 
     /// Takes messages into the outbox within somebody else's unit of work. Wake
@@ -177,9 +171,19 @@ impl Messages {
         scope: Scope,
         messages: &[NewMessage],
     ) -> Result<Vec<Message>, MessageError> {
-        let call = call::Call { work, scope, channels: &self.channels, ids: &*self.ids };
-        let queued = call.queue(messages, self.clock.now()).await?;
-        Ok(queued)
+        let new: Vec<&NewMessage> = messages.iter().collect();
+        self.taker.within(work, scope, &new).await
+    }
+
+    /// Takes those messages into the outbox that can be sent, within somebody else's unit of work.
+    pub(crate) async fn send_some_within(
+        &self,
+        work: &(dyn RoadWork + '_),
+        scope: Scope,
+        messages: &[NewMessage],
+    ) -> Result<Taken, MessageError> {
+        let new: Vec<&NewMessage> = messages.iter().collect();
+        self.taker.some_within(work, scope, &new).await
     }
 
     /// A message.
@@ -191,7 +195,7 @@ impl Messages {
         grant: &Grant<ReadMessages>,
         id: MessageId,
     ) -> Result<Message, MessageError> {
-        let work = self.store.read().await?;
+        let work = self.taker.store.read().await?;
         let found = work.messages(grant.scope()).by_ids(&[id]).await?;
         found.into_iter().next().ok_or(MessageError::NotFound)
     }
@@ -206,8 +210,17 @@ impl Messages {
         filter: &MessageFilter,
         page: PageRequest,
     ) -> Result<Page<Message>, MessageError> {
-        let work = self.store.read().await?;
-        Ok(work.messages(grant.scope()).list(filter, page).await?)
+        let work = self.taker.store.read().await?;
+        let mut filter = filter.clone();
+        if let Some(phone) = filter.phone.take() {
+            let known = work.people(grant.scope()).known(&[IdentityKey::phone(&phone)]).await?;
+            let whose = known.into_iter().map(|identity| identity.contact).next();
+            if whose.is_none() || filter.contact.is_some_and(|contact| Some(contact) != whose) {
+                return Ok(Page { items: Vec::new(), next: None });
+            }
+            filter.contact = whose;
+        }
+        Ok(work.messages(grant.scope()).list(&filter, page).await?)
     }
 
     /// Cancels a message that was not sent yet.
@@ -293,17 +306,17 @@ impl Messages {
         change: &impl Fn(&mut Message, Timestamp) -> Result<(), MessageError>,
     ) -> Result<Message, MessageError> {
         let scope = InstallationScope::system("messages");
-        let now = self.clock.now();
-        let work = self.store.begin().await?;
+        let now = self.taker.clock.now();
+        let work = self.taker.store.begin().await?;
         // Seen in the tenant's scope first: a foreign message does not exist.
         if work.messages(grant.scope()).by_ids(&[id]).await?.is_empty() {
             return Err(MessageError::NotFound);
         }
         let locked = work.outbox(scope).lock(&[id]).await?;
         let mut message = locked.into_iter().next().ok_or(MessageError::NotFound)?;
-        let before = message.status;
+        let (untouched, before) = (message.clone(), message.standing());
         change(&mut message, now)?;
-        if message.status == before {
+        if message == untouched {
             return Ok(message);
         }
         let mut outbox = work.outbox(scope);
@@ -313,16 +326,18 @@ impl Messages {
         }
         outbox.settle(&[message.lane()]).await?;
         drop(outbox);
-        work.events().append(&[status_event(&message, now)]).await?;
+        if message.status != before.status {
+            work.events().append(&[status_event(&message, &before, now)]).await?;
+        }
         work.commit().await?;
         // The next one in the line may go.
-        self.wake.wake(Topic::Outbox);
-        self.wake.wake(Topic::Events);
+        self.taker.wake.wake(Topic::Outbox);
+        self.taker.wake.wake(Topic::Events);
         Ok(message)
     }
 }
 
-fn lane_entry(message: &Message) -> LaneEntry {
+pub(crate) fn lane_entry(message: &Message) -> LaneEntry {
     LaneEntry {
         lane: message.lane(),
         account: message.account,
@@ -331,8 +346,32 @@ fn lane_entry(message: &Message) -> LaneEntry {
     }
 }
 
+/// How messages stood before they were changed.
+#[derive(Default)]
+pub(crate) struct Before(HashMap<MessageId, Standing>);
+
+impl Before {
+    /// As they are now.
+    pub(crate) fn of<'a>(messages: impl IntoIterator<Item = &'a Message>) -> Self {
+        Self(messages.into_iter().map(|message| (message.id, message.standing())).collect())
+    }
+
+    /// Notes further messages.
+    pub(crate) fn note<'a>(&mut self, messages: impl IntoIterator<Item = &'a Message>) {
+        self.0.extend(messages.into_iter().map(|message| (message.id, message.standing())));
+    }
+
+    /// The events of messages that were changed since.
+    pub(crate) fn events(&self, changed: &[Message], at: Timestamp) -> Vec<NewEvent> {
+        let event = |message: &Message| {
+            self.0.get(&message.id).map(|before| status_event(message, before, at))
+        };
+        changed.iter().filter_map(event).collect()
+    }
+}
+
 /// The event that a message's status changed.
-pub(crate) fn status_event(message: &Message, at: Timestamp) -> NewEvent {
+pub(crate) fn status_event(message: &Message, before: &Standing, at: Timestamp) -> NewEvent {
     let reason = message.reason.as_ref().map(|reason| reason.code.clone());
     NewEvent {
         account: message.account,
@@ -343,6 +382,9 @@ pub(crate) fn status_event(message: &Message, at: Timestamp) -> NewEvent {
             contact_id: message.contact,
             status: message.status.to_string(),
             reason,
+            previous: before.status.to_string(),
+            previous_reason: before.reason.clone(),
+            traits: message.traits(),
         },
     }
 }

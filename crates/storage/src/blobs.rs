@@ -4,11 +4,13 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 use kabar_messaging::BlobStore;
 use kabar_messaging::media::BlobError;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
-use object_store::{ObjectStoreExt as _, PutPayload};
+use object_store::{ObjectStore as _, ObjectStoreExt as _, PutPayload};
 
 /// [`BlobStore`] in a folder of the local disk.
 #[derive(Debug)]
@@ -52,5 +54,10 @@ impl BlobStore for FolderBlobs {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(failed(error)),
         }
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<String, BlobError>> {
+        let found = self.folder.list(None);
+        found.map(|file| file.map(|file| file.location.to_string()).map_err(failed)).boxed()
     }
 }

@@ -1,16 +1,18 @@
 //! Opening a database, and units of work on it.
 
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kabar_core::{Store, StoreError, Work};
+use kabar_core::{Store, StoreError, Wake, Work};
 use kabar_migrations::{Migrator, MigratorTrait as _};
 use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbErr,
-    TransactionOptions, TransactionTrait as _,
+    AccessMode, ConnectOptions, ConnectionTrait as _, DatabaseConnection, DatabaseTransaction,
+    DbErr, IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait as _,
 };
 
 use crate::error::store;
@@ -33,6 +35,35 @@ pub enum DatabaseUrl {
     Sqlite(PathBuf),
     /// A server, by its `postgres://` address.
     Postgres(String),
+}
+
+/// When a commit counts as done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// When it reached the disk: SQLite `synchronous=FULL`, PostgreSQL `synchronous_commit=on`.
+    #[default]
+    Full,
+    /// When the operating system or the database server has it: a crash of the process loses
+    /// nothing, a power cut may take the last moments with it. SQLite `synchronous=NORMAL`,
+    /// PostgreSQL `synchronous_commit=off`.
+    Relaxed,
+}
+
+impl Durability {
+    const fn sqlite(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Relaxed => "normal",
+        }
+    }
+
+    const fn postgres(self) -> &'static str {
+        match self {
+            Self::Full => "on",
+            Self::Relaxed => "off",
+        }
+    }
 }
 
 /// A database that cannot be opened.
@@ -80,6 +111,7 @@ impl FromStr for DatabaseUrl {
 pub struct Database {
     backend: Backend,
     ring: Arc<KeyRing>,
+    wake: Option<Arc<dyn Wake>>,
 }
 
 #[derive(Clone)]
@@ -104,13 +136,32 @@ impl Database {
     /// # Errors
     /// [`OpenError`].
     pub async fn open(url: &DatabaseUrl, ring: KeyRing) -> Result<Self, OpenError> {
+        Self::open_with(url, ring, Durability::Full).await
+    }
+
+    /// As [`Database::open`], with another idea of when a commit is done.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_with(
+        url: &DatabaseUrl,
+        ring: KeyRing,
+        durability: Durability,
+    ) -> Result<Self, OpenError> {
         let backend = match url {
-            DatabaseUrl::Sqlite(path) => open_sqlite(path).await?,
+            DatabaseUrl::Sqlite(path) => open_sqlite(path, durability).await?,
             DatabaseUrl::Postgres(url) => {
-                Backend::Postgres(open_postgres(url).await.map_err(OpenError::Connect)?)
+                Backend::Postgres(open_postgres(url, durability).await.map_err(OpenError::Connect)?)
             }
         };
-        Ok(Self { backend, ring: Arc::new(ring) })
+        Ok(Self { backend, ring: Arc::new(ring), wake: None })
+    }
+
+    /// The same database; units of work opened from here on wake those who wait for the events and
+    /// the jobs that they commit.
+    #[must_use]
+    pub fn waking(self, wake: Arc<dyn Wake>) -> Self {
+        Self { wake: Some(wake), ..self }
     }
 
     /// Applies the migrations that are missing.
@@ -152,6 +203,114 @@ impl Database {
             .map_err(|error| StoreError::Unavailable(Box::new(error)))
     }
 
+    /// The migrations that were applied, in their order.
+    ///
+    /// # Errors
+    /// [`OpenError::Migrate`].
+    pub async fn applied_migrations(&self) -> Result<Vec<String>, OpenError> {
+        let missing = self.missing_migrations().await?;
+        Ok(Self::known_migrations().into_iter().filter(|name| !missing.contains(name)).collect())
+    }
+
+    /// Every migration of this version, in its order.
+    pub(crate) fn known_migrations() -> Vec<String> {
+        Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect()
+    }
+
+    /// Applies, or takes back, migrations until exactly the first `wanted` are applied.
+    pub(crate) async fn migrate_to(&self, wanted: usize) -> Result<(), OpenError> {
+        let applied = self.applied_migrations().await?.len();
+        let steps = |count: usize| Some(u32::try_from(count).unwrap_or(u32::MAX));
+        let moved = match applied.cmp(&wanted) {
+            Ordering::Less => Migrator::up(self.connection(), steps(wanted - applied)).await,
+            Ordering::Greater => Migrator::down(self.connection(), steps(applied - wanted)).await,
+            Ordering::Equal => Ok(()),
+        };
+        moved.map_err(OpenError::Migrate)
+    }
+
+    /// A transaction that sees everything as it is now, however long it takes to read.
+    pub(crate) async fn snapshot(&self) -> Result<DatabaseTransaction, StoreError> {
+        let (connection, options) = match &self.backend {
+            Backend::Sqlite { readers, .. } => (readers, TransactionOptions::default()),
+            Backend::Postgres(connection) => (
+                connection,
+                TransactionOptions {
+                    isolation_level: Some(IsolationLevel::RepeatableRead),
+                    access_mode: Some(AccessMode::ReadOnly),
+                    ..Default::default()
+                },
+            ),
+        };
+        let transaction = connection.begin_with_options(options).await.map_err(store)?;
+        self.patient(&transaction).await?;
+        Ok(transaction)
+    }
+
+    /// A transaction that writes, beside every unit of work: for a database that nobody else uses.
+    pub(crate) async fn alone(&self) -> Result<DatabaseTransaction, StoreError> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        let transaction = self.connection().begin_with_options(options).await.map_err(store)?;
+        self.patient(&transaction).await?;
+        Ok(transaction)
+    }
+
+    /// Reading or writing a file between two statements is not idling.
+    async fn patient(&self, transaction: &DatabaseTransaction) -> Result<(), StoreError> {
+        let statement = match self.backend {
+            Backend::Sqlite { .. } => return Ok(()),
+            Backend::Postgres(_) => "SET LOCAL idle_in_transaction_session_timeout = 0",
+        };
+        transaction.execute_unprepared(statement).await.map(|_| ()).map_err(store)
+    }
+
+    /// Connections of other Kabar processes to the same database; unknown, and 0, on SQLite.
+    pub(crate) async fn other_connections(&self) -> Result<i64, StoreError> {
+        let Backend::Postgres(connection) = &self.backend else {
+            return Ok(0);
+        };
+        // Our own pool may hold several.
+        let ours = connection.get_postgres_connection_pool().size();
+        let query = "SELECT COUNT(*) FROM pg_stat_activity \
+                     WHERE datname = current_database() AND application_name = 'kabar'";
+        let statement = Statement::from_string(connection.get_database_backend(), query);
+        let row = connection.query_one_raw(statement).await.map_err(store)?;
+        let all: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0)).map_err(store)?;
+        Ok(all.saturating_sub(i64::from(ours)).max(0))
+    }
+
+    /// The pools of connections: name, connections, and how many of them are idle.
+    pub fn pools(&self) -> Vec<(&'static str, u32, u32)> {
+        let idle = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        match &self.backend {
+            Backend::Sqlite { connection, readers, .. } => {
+                let (writer, readers) =
+                    (connection.get_sqlite_connection_pool(), readers.get_sqlite_connection_pool());
+                vec![
+                    ("writer", writer.size(), idle(writer.num_idle())),
+                    ("readers", readers.size(), idle(readers.num_idle())),
+                ]
+            }
+            Backend::Postgres(connection) => {
+                let pool = connection.get_postgres_connection_pool();
+                vec![("postgres", pool.size(), idle(pool.num_idle()))]
+            }
+        }
+    }
+
+    /// The keys that secrets are sealed under.
+    pub(crate) const fn ring(&self) -> &Arc<KeyRing> {
+        &self.ring
+    }
+
+    /// Whether a key is on the ring.
+    pub(crate) fn has_key(&self, id: &str) -> bool {
+        self.ring.ids().iter().any(|known| known == id)
+    }
+
     /// Closes the connections after what runs on them has ended.
     pub async fn close(&self) {
         let connections = match &self.backend {
@@ -178,10 +337,15 @@ impl Database {
         match &self.backend {
             Backend::Sqlite { writer, .. } => {
                 let (transaction, turn) = writer.begin().await?;
-                Ok(Unit::new(transaction, Some(turn), Arc::clone(&self.ring)))
+                Ok(Unit::new(transaction, Some(turn), Arc::clone(&self.ring), self.wake.clone()))
             }
             Backend::Postgres(connection) => self.plain(connection, AccessMode::ReadWrite).await,
         }
+    }
+
+    /// A unit that writes, for what is no domain's.
+    pub(crate) async fn writing(&self) -> Result<Unit, StoreError> {
+        self.unit().await
     }
 
     async fn reading_unit(&self) -> Result<Unit, StoreError> {
@@ -200,22 +364,31 @@ impl Database {
         let access_mode = matches!(access, AccessMode::ReadOnly).then_some(access);
         let options = TransactionOptions { access_mode, ..Default::default() };
         let transaction = connection.begin_with_options(options).await.map_err(store)?;
-        Ok(Unit::new(transaction, None, Arc::clone(&self.ring)))
+        Ok(Unit::new(transaction, None, Arc::clone(&self.ring), self.wake.clone()))
     }
 }
 
-async fn open_sqlite(path: &Path) -> Result<Backend, OpenError> {
+async fn open_sqlite(path: &Path, durability: Durability) -> Result<Backend, OpenError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)
             .map_err(|source| OpenError::Folder { path: path.display().to_string(), source })?;
     }
-    let connection = sqlite_pool(path, 1, false).await.map_err(OpenError::Connect)?;
-    let readers = sqlite_pool(path, READERS, true).await.map_err(OpenError::Connect)?;
+    let connection = sqlite_pool(path, 1, Some(durability)).await.map_err(OpenError::Connect)?;
+    let readers = sqlite_pool(path, READERS, None).await.map_err(OpenError::Connect)?;
     Ok(Backend::Sqlite { writer: GroupWriter::new(connection.clone()), connection, readers })
 }
 
-async fn sqlite_pool(path: &Path, most: u32, read_only: bool) -> Result<DatabaseConnection, DbErr> {
-    let mode = if read_only { "ro" } else { "rwc" };
+/// Statements that a connection remembers: each number of rows makes another text, and what is
+/// forgotten must be parsed and planned again.
+const STATEMENTS: usize = 400;
+
+/// Connections that write as durably as that, or that only read.
+async fn sqlite_pool(
+    path: &Path,
+    most: u32,
+    writes: Option<Durability>,
+) -> Result<DatabaseConnection, DbErr> {
+    let mode = if writes.is_some() { "rwc" } else { "ro" };
     let mut options = ConnectOptions::new(format!("sqlite://{}?mode={mode}", path.display()));
     options
         .max_connections(most)
@@ -229,18 +402,20 @@ async fn sqlite_pool(path: &Path, most: u32, read_only: bool) -> Result<Database
             let sqlite = sqlite
                 .foreign_keys(true)
                 .busy_timeout(Duration::from_secs(10))
+                .statement_cache_capacity(STATEMENTS)
                 .pragma("temp_store", "memory")
                 .pragma("cache_size", "-16000");
-            if read_only {
-                sqlite
-            } else {
-                sqlite.pragma("journal_mode", "wal").pragma("synchronous", "full")
+            match writes {
+                None => sqlite,
+                Some(durability) => {
+                    sqlite.pragma("journal_mode", "wal").pragma("synchronous", durability.sqlite())
+                }
             }
         });
     sea_orm::Database::connect(options).await
 }
 
-async fn open_postgres(url: &str) -> Result<DatabaseConnection, DbErr> {
+async fn open_postgres(url: &str, durability: Durability) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(20)
@@ -249,11 +424,11 @@ async fn open_postgres(url: &str) -> Result<DatabaseConnection, DbErr> {
         .test_before_acquire_if_idle_for(Duration::from_secs(30))
         .sqlx_logging(false)
         .set_application_name("kabar")
-        .map_sqlx_postgres_opts(|postgres| {
-            postgres.options([
+        .map_sqlx_postgres_opts(move |postgres| {
+            postgres.statement_cache_capacity(STATEMENTS).options([
                 ("lock_timeout", LOCK_TIMEOUT),
                 ("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
-                ("synchronous_commit", "on"),
+                ("synchronous_commit", durability.postgres()),
             ])
         });
     sea_orm::Database::connect(options).await
@@ -278,11 +453,20 @@ macro_rules! opens {
 opens! {
     dyn Work,
     dyn kabar_jobs::JobsWork,
+    dyn kabar_jobs::MailsWork,
     dyn kabar_events::EventsWork,
     dyn kabar_accounts::AccountsWork,
     dyn kabar_accounts::AuditWork,
     dyn kabar_devices::DevicesUse,
     dyn kabar_contacts::ContactsUse,
+    dyn kabar_contacts::ImportUse,
+    dyn kabar_exports::ExportsUse,
     dyn kabar_messaging::RoadWork,
+    dyn kabar_messaging::BroadcastUse,
+    dyn kabar_messaging::EraseWork,
     dyn kabar_automation::AutomationUse,
+    dyn kabar_operations::OperationsUse,
+    dyn kabar_webhooks::WebhooksUse,
+    dyn kabar_insights::InsightsWork,
+    dyn kabar_insights::InsightsUse,
 }

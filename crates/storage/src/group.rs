@@ -1,7 +1,7 @@
 //! Group commit for SQLite's one writer.
 //!
-//! Units of work take turns on the writer connection, first come first served. Each is a savepoint
-//! in a shared transaction. A unit that is done releases its savepoint and queues up *again*, to
+//! Units of work take turns on the writer connection, first come first served. The first of a group
+//! is its transaction, each that follows a savepoint in it. A unit that is done queues up *again*, to
 //! commit: whoever queued before it joins the same transaction, and the first to reach the front
 //! commits for all. So a lone unit commits at once, and under load many units share one `fsync`,
 //! without timers and without a background task.
@@ -33,6 +33,8 @@ struct Group {
     /// A unit was rolled back. SQLite may have rolled the whole transaction back with it (disk
     /// full, I/O error), so nothing more joins this group.
     closing: bool,
+    /// Units in the open group.
+    units: u32,
 }
 
 /// A unit's turn on the writer.
@@ -40,6 +42,8 @@ pub(crate) struct Turn {
     writer: GroupWriter,
     group: OwnedMutexGuard<Group>,
     outcome: Outcome,
+    /// It holds the group's transaction itself, not a savepoint in it.
+    first: bool,
     released: bool,
 }
 
@@ -48,23 +52,27 @@ impl GroupWriter {
         Self { connection, group: Arc::default() }
     }
 
-    /// Waits for a turn and opens a savepoint.
+    /// Waits for a turn and opens a transaction, or a savepoint in the one that is open.
     pub(crate) async fn begin(&self) -> Result<(DatabaseTransaction, Turn), StoreError> {
         let mut group = Arc::clone(&self.group).lock_owned().await;
         if group.closing {
             group.commit().await;
         }
-        let outcome = group.open(&self.connection).await.map_err(store)?;
-        let savepoint = match group.savepoint().await {
-            Ok(savepoint) => savepoint,
+        let (transaction, outcome, first) = match group.join().await {
+            Ok(Some((savepoint, outcome))) => (savepoint, outcome, false),
+            Ok(None) => {
+                let transaction = begin(&self.connection).await.map_err(store)?;
+                (transaction, Outcome::default(), true)
+            }
             Err(error) => {
                 // The transaction is gone: nothing of the group was made durable.
                 group.abandon(&error);
                 return Err(store(error));
             }
         };
-        let turn = Turn { writer: self.clone(), group, outcome, released: false };
-        Ok((savepoint, turn))
+        group.units += 1;
+        let turn = Turn { writer: self.clone(), group, outcome, first, released: false };
+        Ok((transaction, turn))
     }
 
     /// Waits for the units that took their turn before, and commits what is open.
@@ -88,32 +96,27 @@ impl GroupWriter {
     }
 }
 
-impl Group {
-    async fn open(&mut self, connection: &DatabaseConnection) -> Result<Outcome, DbErr> {
-        if let Some((_, outcome)) = &self.open {
-            return Ok(Arc::clone(outcome));
-        }
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
-        };
-        let transaction = connection.begin_with_options(options).await?;
-        let outcome = Outcome::default();
-        self.open = Some((transaction, Arc::clone(&outcome)));
-        Ok(outcome)
-    }
+async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..Default::default()
+    };
+    connection.begin_with_options(options).await
+}
 
+impl Group {
+    /// A savepoint in the open group; `None` when none is open.
     #[expect(clippy::disallowed_methods, reason = "inside a transaction `begin` is a savepoint")]
-    async fn savepoint(&self) -> Result<DatabaseTransaction, DbErr> {
-        match &self.open {
-            Some((transaction, _)) => transaction.begin().await,
-            None => Err(DbErr::Custom("no open group".to_owned())),
-        }
+    async fn join(&self) -> Result<Option<(DatabaseTransaction, Outcome)>, DbErr> {
+        let Some((transaction, outcome)) = &self.open else { return Ok(None) };
+        Ok(Some((transaction.begin().await?, Arc::clone(outcome))))
     }
 
     async fn commit(&mut self) {
         self.closing = false;
+        let units = std::mem::take(&mut self.units);
         if let Some((transaction, outcome)) = self.open.take() {
+            metrics::histogram!("kabar_commit_size").record(f64::from(units));
             let committed = transaction.commit().await.map_err(|error| error.to_string());
             let _ = outcome.set(committed);
         }
@@ -121,6 +124,7 @@ impl Group {
 
     fn abandon(&mut self, error: &DbErr) {
         self.closing = false;
+        self.units = 0;
         if let Some((transaction, outcome)) = self.open.take() {
             drop(transaction);
             let _ = outcome.set(Err(error.to_string()));
@@ -129,10 +133,15 @@ impl Group {
 }
 
 impl Turn {
-    /// Releases the savepoint and returns when the group that it is in is durable.
-    pub(crate) async fn commit(mut self, savepoint: DatabaseTransaction) -> Result<(), StoreError> {
+    /// Leaves what was done to the group and returns when the group is durable.
+    pub(crate) async fn commit(
+        mut self,
+        transaction: DatabaseTransaction,
+    ) -> Result<(), StoreError> {
         self.released = true;
-        if let Err(error) = savepoint.commit().await {
+        if self.first {
+            self.group.open = Some((transaction, Arc::clone(&self.outcome)));
+        } else if let Err(error) = transaction.commit().await {
             self.group.abandon(&error);
             return Err(store(error));
         }
@@ -147,6 +156,11 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if self.released {
+            return;
+        }
+        if self.first {
+            // Its transaction was rolled back, and nobody else was in it.
+            self.group.units = 0;
             return;
         }
         self.group.closing = true;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kabar_core::{AccountId, InstallationScope, JobId, StoreError, Timestamp};
+use kabar_core::{AccountId, InstallationScope, JobId, StoreError, Timestamp, Topic};
 use kabar_jobs::{ClaimedJob, JobQueue, JobsWork, NewJob};
 use sea_orm::sea_query::{Alias, Expr, LockBehavior, LockType, Query};
 use sea_orm::{
@@ -60,6 +60,9 @@ struct SeaJobs<'a> {
 #[async_trait]
 impl JobQueue for SeaJobs<'_> {
     async fn enqueue(&mut self, jobs: &[NewJob]) -> Result<(), StoreError> {
+        if !jobs.is_empty() {
+            self.unit.wakes(Topic::Jobs);
+        }
         for chunk in jobs.chunks(CHUNK) {
             let rows = chunk.iter().map(|job| ActiveModel {
                 id: Set(job.id.uuid()),

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -46,16 +48,27 @@ pub enum KeyRingError {
 }
 
 /// The keys. The first seals; every one opens.
+///
+/// A ring that was read from a file follows the file: what is sealed under a key that was added to
+/// it meanwhile can be opened without a restart.
 pub struct KeyRing {
+    keys: RwLock<Keys>,
+    file: Option<PathBuf>,
+}
+
+struct Keys {
     current: String,
-    keys: BTreeMap<String, XChaCha20Poly1305>,
+    ciphers: BTreeMap<String, XChaCha20Poly1305>,
+    /// When the file was changed last, of those that were read.
+    read: Option<SystemTime>,
 }
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = self.keys();
         f.debug_struct("KeyRing")
-            .field("current", &self.current)
-            .field("keys", &self.keys.keys())
+            .field("current", &keys.current)
+            .field("keys", &keys.ciphers.keys())
             .finish()
     }
 }
@@ -66,35 +79,124 @@ impl KeyRing {
     /// # Errors
     /// [`KeyRingError::Malformed`].
     pub fn parse(text: &Secret) -> Result<Self, KeyRingError> {
-        let mut current = None;
-        let mut keys = BTreeMap::new();
-        for pair in text.expose_secret().split([',', '\n']).map(str::trim).filter(|p| !p.is_empty())
-        {
-            let (id, key) = pair.split_once(':').ok_or(KeyRingError::Malformed)?;
-            let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-            if id.is_empty() || !id.chars().all(word) {
-                return Err(KeyRingError::Malformed);
-            }
-            let bytes = STANDARD.decode(key.trim()).map_err(|_| KeyRingError::Malformed)?;
-            let cipher =
-                XChaCha20Poly1305::new_from_slice(&bytes).map_err(|_| KeyRingError::Malformed)?;
-            current.get_or_insert_with(|| id.to_owned());
-            keys.insert(id.to_owned(), cipher);
-        }
-        let current = current.ok_or(KeyRingError::Malformed)?;
-        Ok(Self { current, keys })
+        Ok(Self { keys: RwLock::new(read(text)?), file: None })
     }
 
     /// A ring of one key made now, and its text form.
     pub fn generate() -> (Self, Secret) {
-        let mut key = [0; KEY];
-        random(&mut key);
+        let key = new_key();
         let text = Secret::from(format!("k1:{}", STANDARD.encode(key)));
-        let ring = Self {
+        let keys = Keys {
             current: "k1".to_owned(),
-            keys: BTreeMap::from([("k1".to_owned(), XChaCha20Poly1305::new(&key.into()))]),
+            ciphers: BTreeMap::from([("k1".to_owned(), XChaCha20Poly1305::new(&key.into()))]),
+            read: None,
         };
-        (ring, text)
+        (Self { keys: RwLock::new(keys), file: None }, text)
+    }
+
+    /// The text of a ring with a new key in front: it seals from now on, the old ones still open.
+    /// Returns the new key's name with it.
+    ///
+    /// # Errors
+    /// [`KeyRingError::Malformed`].
+    pub fn with_new_key(text: &Secret) -> Result<(String, Secret), KeyRingError> {
+        let keys = read(text)?;
+        let number = |id: &String| id.strip_prefix('k').and_then(|rest| rest.parse::<u32>().ok());
+        let last = keys.ciphers.keys().filter_map(number).max().unwrap_or(0);
+        let id = format!("k{}", last.saturating_add(1));
+        let pairs: Vec<&str> = pairs(text.expose_secret()).collect();
+        let grown = format!("{id}:{},{}", STANDARD.encode(new_key()), pairs.join(","));
+        Ok((id, Secret::from(grown)))
+    }
+
+    /// The text of a ring with only those keys that are in use, and the first. Returns the names of
+    /// the keys that went with it.
+    ///
+    /// # Errors
+    /// [`KeyRingError::Malformed`].
+    pub fn without_unused(
+        text: &Secret,
+        in_use: &[String],
+    ) -> Result<(Vec<String>, Secret), KeyRingError> {
+        let current = read(text)?.current;
+        let (mut kept, mut gone) = (Vec::new(), Vec::new());
+        for pair in pairs(text.expose_secret()) {
+            let id = pair.split(':').next().unwrap_or_default().to_owned();
+            if id == current || in_use.contains(&id) {
+                kept.push(pair);
+            } else {
+                gone.push(id);
+            }
+        }
+        Ok((gone, Secret::from(kept.join(","))))
+    }
+
+    /// The text of a key file.
+    ///
+    /// # Errors
+    /// [`KeyRingError::File`], [`KeyRingError::Exposed`].
+    pub fn read_file(path: &Path) -> Result<Secret, KeyRingError> {
+        let wrong = |source| KeyRingError::File { path: path.display().to_string(), source };
+        let text = std::fs::read_to_string(path).map_err(wrong)?;
+        private(path)?;
+        Ok(Secret::from(text))
+    }
+
+    /// Puts another text in the place of a key file's, as a whole or not at all.
+    ///
+    /// # Errors
+    /// [`KeyRingError::Malformed`], [`KeyRingError::File`].
+    pub fn replace_file(path: &Path, text: &Secret) -> Result<(), KeyRingError> {
+        read(text)?;
+        let wrong = |source| KeyRingError::File { path: path.display().to_string(), source };
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".new");
+        let beside = PathBuf::from(beside);
+        match std::fs::remove_file(&beside) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(wrong(error)),
+            _ => {}
+        }
+        create(&beside, text.expose_secret()).map_err(wrong)?;
+        std::fs::rename(&beside, path).map_err(wrong)?;
+        // The name is durable with its folder.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        std::fs::File::open(folder.unwrap_or(Path::new(".")))
+            .and_then(|folder| folder.sync_all())
+            .map_err(wrong)
+    }
+
+    /// The name of the key that seals.
+    pub fn current(&self) -> String {
+        self.refresh();
+        self.keys().current.clone()
+    }
+
+    /// The names of all keys.
+    pub fn ids(&self) -> Vec<String> {
+        self.refresh();
+        self.keys().ciphers.keys().cloned().collect()
+    }
+
+    fn keys(&self) -> RwLockReadGuard<'_, Keys> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the file again if it was changed; a file that cannot be read leaves the ring as it is.
+    fn refresh(&self) {
+        let Some(path) = &self.file else { return };
+        let changed = modified(path);
+        if changed.is_none() || changed == self.keys().read {
+            return;
+        }
+        match Self::read_file(path).and_then(|text| read(&text)) {
+            Ok(keys) => {
+                let mut place = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+                *place = Keys { read: changed, ..keys };
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "keys.refresh");
+            }
+        }
     }
 
     /// Reads the key file, or makes it (mode 0600) when there is none. Keep it outside the backups:
@@ -103,39 +205,53 @@ impl KeyRing {
     /// # Errors
     /// [`KeyRingError::File`], [`KeyRingError::Exposed`], [`KeyRingError::Malformed`].
     pub fn open_or_create(path: &Path) -> Result<Self, KeyRingError> {
-        let wrong = |source| KeyRingError::File { path: path.display().to_string(), source };
-        match std::fs::read_to_string(path) {
-            Ok(text) => {
-                private(path)?;
-                Self::parse(&Secret::from(text))
+        let made = match Self::read_file(path) {
+            Err(KeyRingError::File { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                let (_, text) = Self::generate();
+                create(path, text.expose_secret()).map_err(|source| KeyRingError::File {
+                    path: path.display().to_string(),
+                    source,
+                })?;
+                text
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let (ring, text) = Self::generate();
-                create(path, text.expose_secret()).map_err(wrong)?;
-                Ok(ring)
-            }
-            Err(error) => Err(wrong(error)),
-        }
+            read => read?,
+        };
+        let keys = Keys { read: modified(path), ..read(&made)? };
+        Ok(Self { keys: RwLock::new(keys), file: Some(path.to_owned()) })
     }
 
     /// Seals a secret for one place: table, row and column are bound to it.
     pub(crate) fn seal(&self, secret: &Secret, place: &Place<'_>) -> Result<String, KeyRingError> {
+        debug_assert!(
+            crate::rotate::is_listed(place.table, place.column),
+            "add {}.{} to SEALED in rotate.rs: keys could not be rotated",
+            place.table,
+            place.column
+        );
+        self.refresh();
+        let keys = self.keys();
         let mut nonce = [0; NONCE];
         random(&mut nonce);
-        let cipher = self.keys.get(&self.current).ok_or(KeyRingError::Malformed)?;
+        let cipher = keys.ciphers.get(&keys.current).ok_or(KeyRingError::Malformed)?;
         let place = place.to_string();
         let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: place.as_bytes() };
         let sealed =
             cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| KeyRingError::Broken)?;
         let mut bytes = nonce.to_vec();
         bytes.extend(sealed);
-        Ok(format!("{}:{}", self.current, STANDARD.encode(bytes)))
+        Ok(format!("{}:{}", keys.current, STANDARD.encode(bytes)))
     }
 
     /// Opens what was sealed for the same place.
     pub(crate) fn open(&self, sealed: &str, place: &Place<'_>) -> Result<Secret, KeyRingError> {
         let (id, text) = sealed.split_once(':').ok_or(KeyRingError::Broken)?;
-        let cipher = self.keys.get(id).ok_or_else(|| KeyRingError::UnknownKey(id.to_owned()))?;
+        if !self.keys().ciphers.contains_key(id) {
+            self.refresh();
+        }
+        let keys = self.keys();
+        let cipher = keys.ciphers.get(id).ok_or_else(|| KeyRingError::UnknownKey(id.to_owned()))?;
         let bytes = STANDARD.decode(text).map_err(|_| KeyRingError::Broken)?;
         let (nonce, body) = bytes.split_at_checked(NONCE).ok_or(KeyRingError::Broken)?;
         let nonce: [u8; NONCE] = nonce.try_into().map_err(|_| KeyRingError::Broken)?;
@@ -145,6 +261,39 @@ impl KeyRing {
             cipher.decrypt(&XNonce::from(nonce), payload).map_err(|_| KeyRingError::Broken)?;
         String::from_utf8(plain).map(Secret::from).map_err(|_| KeyRingError::Broken)
     }
+}
+
+/// `id:key` pairs of a ring's text.
+fn pairs(text: &str) -> impl Iterator<Item = &str> {
+    text.split([',', '\n']).map(str::trim).filter(|pair| !pair.is_empty())
+}
+
+fn read(text: &Secret) -> Result<Keys, KeyRingError> {
+    let (mut current, mut ciphers) = (None, BTreeMap::new());
+    for pair in pairs(text.expose_secret()) {
+        let (id, key) = pair.split_once(':').ok_or(KeyRingError::Malformed)?;
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if id.is_empty() || !id.chars().all(word) {
+            return Err(KeyRingError::Malformed);
+        }
+        let bytes = STANDARD.decode(key.trim()).map_err(|_| KeyRingError::Malformed)?;
+        let cipher =
+            XChaCha20Poly1305::new_from_slice(&bytes).map_err(|_| KeyRingError::Malformed)?;
+        current.get_or_insert_with(|| id.to_owned());
+        ciphers.insert(id.to_owned(), cipher);
+    }
+    let current = current.ok_or(KeyRingError::Malformed)?;
+    Ok(Keys { current, ciphers, read: None })
+}
+
+fn new_key() -> [u8; KEY] {
+    let mut key = [0; KEY];
+    random(&mut key);
+    key
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|data| data.modified()).ok()
 }
 
 /// Where a secret is kept.
@@ -202,7 +351,8 @@ fn create(path: &Path, text: &str) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    const HERE: Place<'_> = Place { table: "devices", row: uuid::Uuid::nil(), column: "token" };
+    const HERE: Place<'_> =
+        Place { table: "devices", row: uuid::Uuid::nil(), column: "credential" };
 
     #[test]
     fn a_sealed_secret_opens_only_at_its_place() {

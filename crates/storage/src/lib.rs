@@ -4,9 +4,9 @@
 //! and each repository is opened with the scope that its rows belong to, so no query can forget its
 //! tenant.
 //!
-//! * **SQLite**: one writer connection with immediate transactions. Units of work are savepoints;
-//!   those that queue up behind each other share one commit, and each returns only after that
-//!   commit reached the disk (`synchronous=FULL`). Readers have a pool of their own.
+//! * **SQLite**: one writer connection with immediate transactions. Units of
+//!   work that queue up behind each other are savepoints in one, and each returns only after the
+//!   commit of all reached the disk (`synchronous=FULL`). Readers have a pool of their own.
 //! * **PostgreSQL**: a transaction each. `lock_timeout` and `idle_in_transaction_session_timeout`
 //!   keep a frozen node from blocking others.
 //!
@@ -17,24 +17,37 @@
 
 mod accounts;
 mod automation;
+mod backup;
 mod blobs;
 mod contacts;
 mod convert;
 mod database;
 mod devices;
+mod disk;
 mod error;
 mod events;
+mod exports;
 mod group;
+mod insights;
 mod jobs;
 mod keyring;
+mod mails;
 mod messaging;
 mod once;
+mod operations;
 mod raw;
+mod rotate;
 mod unit;
+mod wake;
+mod webhooks;
 
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use backup::{BackupError, BackupSummary, Progress, Report, RestoreOptions};
 pub use blobs::FolderBlobs;
-pub use database::{Database, DatabaseUrl, OpenError};
+pub use database::{Database, DatabaseUrl, Durability, OpenError};
+pub use disk::DiskOf;
 pub use keyring::{KeyRing, KeyRingError};
+pub use rotate::{Resealed, RotateError};
+pub use wake::PostgresWake;

@@ -4,11 +4,14 @@
 //! `postgres://postgres@127.0.0.1/postgres`; where `CI` is set it must.
 #![expect(clippy::expect_used, reason = "tests fail by panicking")]
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use kabar_core::Secret;
+use kabar_core::{ExposeSecret as _, Secret};
 use sea_orm::ConnectionTrait as _;
+use uuid::Uuid;
 
+use crate::raw::Sql;
 use crate::{Database, DatabaseUrl, KeyRing};
 
 /// The address of a PostgreSQL server for tests.
@@ -48,6 +51,37 @@ impl TestDatabase {
         connect(&self.url, &keys).await
     }
 
+    /// The same database under these keys.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub async fn reopened_under(&self, keys: &Secret) -> Database {
+        connect(&self.url, keys).await
+    }
+
+    /// The same database under keys with other names.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub async fn under_other_names(&self) -> Database {
+        let (_, keys) = KeyRing::generate();
+        let renamed = keys.expose_secret().replacen("k1:", "other:", 1);
+        connect(&self.url, &Secret::from(renamed)).await
+    }
+
+    /// The keys.
+    pub fn keys(&self) -> Secret {
+        self.keys.clone()
+    }
+
+    /// Every row of every table, in the words of a backup.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub async fn rows(&self) -> BTreeMap<String, Vec<String>> {
+        rows(&self.database).await
+    }
+
     /// The bytes of the database's files; `None` on PostgreSQL.
     ///
     /// # Panics
@@ -64,9 +98,108 @@ impl TestDatabase {
         Some(bytes)
     }
 
+    /// Its address; `None` on SQLite.
+    pub fn address(&self) -> Option<&str> {
+        match &self.url {
+            DatabaseUrl::Postgres(url) => Some(url),
+            DatabaseUrl::Sqlite(_) => None,
+        }
+    }
+
     /// Whether it is PostgreSQL.
     pub const fn is_postgres(&self) -> bool {
         matches!(self.url, DatabaseUrl::Postgres(_))
+    }
+}
+
+/// Every row of every table, in the words of a backup, sorted.
+///
+/// # Panics
+/// When it cannot be read.
+pub async fn rows(database: &Database) -> BTreeMap<String, Vec<String>> {
+    let snapshot = database.snapshot().await.expect("the database is read");
+    crate::backup::rows(&snapshot).await.expect("the rows are read")
+}
+
+impl Database {
+    /// The id of any device.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn a_device(&self) -> Uuid {
+        let unit = self.writing().await.expect("begins");
+        let mut sql = Sql::new(unit.tx());
+        sql.push("SELECT id FROM devices ORDER BY id LIMIT 1");
+        let rows = unit.rows(sql).await.expect("is read");
+        rows.first().expect("there is a device").try_get("", "id").expect("an id")
+    }
+
+    /// Sets a device's state, as its channel would.
+    ///
+    /// # Panics
+    /// When it cannot be stored.
+    pub async fn set_device_state(&self, device: Uuid, state: &str) {
+        let unit = self.writing().await.expect("begins");
+        let mut sql = Sql::new(unit.tx());
+        sql.push("UPDATE devices SET state = ").bind(state).push(" WHERE id = ").bind(device);
+        unit.execute(sql).await.expect("is stored");
+        kabar_core::Work::commit(Box::new(unit)).await.expect("commits");
+    }
+
+    /// A chat of a device that is ready at a time, in microseconds, and that nobody owns.
+    ///
+    /// # Panics
+    /// When it cannot be stored.
+    pub async fn a_lane(&self, device: Uuid, ready_at: i64) {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let contact = Uuid::from_u128(NUMBER.fetch_add(1, Ordering::Relaxed).into());
+        let unit = self.writing().await.expect("begins");
+        let mut sql = Sql::new(unit.tx());
+        sql.push(
+            "INSERT INTO lanes (device_id, contact_id, account_id, priority, ready_at, fence) \
+             SELECT id, ",
+        )
+        .bind(contact)
+        .push(", account_id, CAST(1 AS smallint), ")
+        .bind(ready_at)
+        .push(", 0 FROM devices WHERE id = ")
+        .bind(device);
+        unit.execute(sql).await.expect("is stored");
+        kabar_core::Work::commit(Box::new(unit)).await.expect("commits");
+    }
+
+    /// A message of a device that waits to be sent.
+    ///
+    /// # Panics
+    /// When it cannot be stored.
+    pub async fn a_waiting_message(&self, device: Uuid, due_at: i64, status: &str) {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let number = u128::from(NUMBER.fetch_add(1, Ordering::Relaxed));
+        let (id, contact) = (Uuid::from_u128(number), Uuid::from_u128(number << 64));
+        let unit = self.writing().await.expect("begins");
+        let mut sql = Sql::new(unit.tx());
+        sql.push(
+            "INSERT INTO messages (id, account_id, device_id, conversation_id, contact_id, direction, \
+             status, queued, kind, content, purpose, origin, priority, attempts, due_at, next_at, \
+             forwarded, created_at, updated_at) SELECT ",
+        )
+        .bind(id)
+        .push(", account_id, id, ")
+        .bind(id)
+        .push(", ")
+        .bind(contact)
+        .push(", 'out', ")
+        .bind(status)
+        .push(", true, 'text', ")
+        .bind(serde_json::json!({ "type": "text", "body": "halo" }))
+        .push(", 'service', 'api', CAST(1 AS smallint), 0, ")
+        .bind(due_at)
+        .push(", ")
+        .bind(due_at)
+        .push(", false, 1, 1 FROM devices WHERE id = ")
+        .bind(device);
+        unit.execute(sql).await.expect("is stored");
+        kabar_core::Work::commit(Box::new(unit)).await.expect("commits");
     }
 }
 

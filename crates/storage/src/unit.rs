@@ -1,9 +1,9 @@
 //! One unit of work: a transaction, or a savepoint of the writer's group.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use kabar_core::{OnceRepo, StoreError, Work};
+use kabar_core::{OnceRepo, StoreError, Topic, Wake, Work};
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, QueryResult};
 
 use crate::error::store;
@@ -18,6 +18,9 @@ pub(crate) struct Unit {
     transaction: DatabaseTransaction,
     turn: Option<Turn>,
     ring: Arc<KeyRing>,
+    wake: Option<Arc<dyn Wake>>,
+    /// Whom to wake after the commit.
+    due: Mutex<Vec<Topic>>,
 }
 
 impl Unit {
@@ -25,8 +28,17 @@ impl Unit {
         transaction: DatabaseTransaction,
         turn: Option<Turn>,
         ring: Arc<KeyRing>,
+        wake: Option<Arc<dyn Wake>>,
     ) -> Self {
-        Self { transaction, turn, ring }
+        Self { transaction, turn, ring, wake, due: Mutex::default() }
+    }
+
+    /// Wakes those who wait for a topic once the unit is committed.
+    pub(crate) fn wakes(&self, topic: Topic) {
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        if !due.contains(&topic) {
+            due.push(topic);
+        }
     }
 
     /// The connection to run statements on.
@@ -59,11 +71,18 @@ impl Unit {
 #[async_trait]
 impl Work for Unit {
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        let Self { transaction, turn, .. } = *self;
+        let Self { transaction, turn, wake, due, .. } = *self;
         match turn {
-            Some(turn) => turn.commit(transaction).await,
-            None => transaction.commit().await.map_err(store),
+            Some(turn) => turn.commit(transaction).await?,
+            None => transaction.commit().await.map_err(store)?,
         }
+        if let Some(wake) = wake {
+            let due = due.into_inner().unwrap_or_else(PoisonError::into_inner);
+            for topic in due {
+                wake.wake(topic);
+            }
+        }
+        Ok(())
     }
 
     fn once(&self) -> Box<dyn OnceRepo + '_> {

@@ -3,10 +3,12 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a contract suite fails by panicking"
 )]
 
 mod keys;
+mod logins;
 mod users;
 
 use std::collections::BTreeSet;
@@ -16,7 +18,7 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 use kabar_accounts::{
     AccountError, AccountPatch, Accounts, AccountsWork, KeyAuthenticator, Keys, NewAccount,
-    NewOwner, Users,
+    NewOwner, RecentKeys, Users,
 };
 use kabar_core::permission::{Permit, ReadSettings, WriteSettings};
 use kabar_core::work::OnceError;
@@ -59,11 +61,13 @@ impl Tenancy {
     pub fn new(store: Arc<dyn Store<dyn AccountsWork>>) -> Self {
         let clock = Arc::new(TestClock::default());
         let ids = Arc::new(SeqIds::default());
+        let recent = RecentKeys::default();
         Self {
-            accounts: Accounts::new(Arc::clone(&store), clock.clone(), ids.clone()),
+            accounts: Accounts::new(Arc::clone(&store), clock.clone(), ids.clone())
+                .with_recent(recent.clone()),
             users: Users::new(Arc::clone(&store), clock.clone(), ids.clone()),
-            keys: Keys::new(Arc::clone(&store), clock.clone(), ids.clone()),
-            authenticator: KeyAuthenticator::new(Arc::clone(&store), clock.clone()),
+            keys: Keys::new(Arc::clone(&store), clock.clone(), ids.clone(), recent.clone()),
+            authenticator: KeyAuthenticator::new(Arc::clone(&store), clock.clone(), recent),
             store,
             clock,
             ids,
@@ -127,6 +131,7 @@ pub async fn accounts_contract(store: Arc<dyn Store<dyn AccountsWork>>) {
     accounts_are_paged(&tenancy).await;
     users::contract(&tenancy).await;
     keys::contract(&tenancy).await;
+    logins::contract(&tenancy).await;
     changes_are_written_down(&tenancy).await;
 }
 
@@ -175,10 +180,13 @@ async fn accounts_are_made_and_changed(tenancy: &Tenancy) {
         name: Some("Toko Budi".to_owned()),
         time_zone: Some("Asia/Makassar".to_owned()),
         country: Some(None),
+        fallback_number: Some(Some("+62 812-3456-789".to_owned())),
     };
     let write = grant::<WriteSettings>(made.id);
     let changed = accounts.update_own(&write, patch.clone()).await.unwrap();
     assert_eq!((changed.name.as_str(), changed.country.as_deref()), ("Toko Budi", None));
+    let fallback = changed.fallback_number.as_ref().map(|number| number.as_str().to_owned());
+    assert_eq!(fallback.as_deref(), Some("+628123456789"));
     assert_eq!((changed.created_at, changed.updated_at), (made.created_at, now));
     assert_eq!(accounts.get(provider(), made.id).await.unwrap(), changed);
 

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod clock;
 pub mod devices;
 pub mod ids;
+pub mod insights;
 pub mod road;
 
 pub use clock::TestClock;

@@ -6,11 +6,14 @@
     reason = "a contract suite fails by panicking"
 )]
 
+mod broadcasts;
+mod groups;
 mod inbox;
 mod lanes;
 mod messages;
 mod people;
 mod rules;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -25,6 +28,7 @@ use kabar_core::{
 use kabar_devices::DevicesUse;
 use kabar_messaging::message::Lane;
 use kabar_messaging::{Body, Direction, Message, Origin, Purpose, Status};
+use kabar_webhooks::WebhooksUse;
 
 use crate::accounts::provider;
 use crate::devices::Fleet;
@@ -133,6 +137,7 @@ impl Road {
             reply_to_id: None,
             reply_to: None,
             target_id: None,
+            retry_of: None,
             choices: Vec::new(),
             downgraded_from: None,
             prepared: None,
@@ -189,8 +194,39 @@ pub async fn road_contract(
 ) {
     let road = Road::new(accounts, devices, store).await;
     people::contract(&road).await;
+    groups::contract(&road).await;
     messages::contract(&road).await;
     lanes::contract(&road).await;
     inbox::contract(&road).await;
     rules::contract(&road).await;
+    broadcasts::contract(&road).await;
+}
+
+/// A store of webhooks, on the same database as a [`Road`].
+pub struct Hooks(Arc<dyn Store<dyn WebhooksUse>>);
+
+impl std::fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hooks").finish_non_exhaustive()
+    }
+}
+
+impl Hooks {
+    async fn begin(&self) -> Box<dyn WebhooksUse> {
+        self.0.begin().await.expect("a unit of work")
+    }
+}
+
+/// Runs the suite of webhooks on an empty store; all four are the same database.
+///
+/// # Panics
+/// Where the store breaks its word.
+pub async fn webhooks_contract(
+    accounts: Arc<dyn Store<dyn AccountsWork>>,
+    devices: Arc<dyn Store<dyn DevicesUse>>,
+    store: Arc<dyn Store<dyn AutomationUse>>,
+    hooks: Arc<dyn Store<dyn WebhooksUse>>,
+) {
+    let road = Road::new(accounts, devices, store).await;
+    webhooks::contract(&road, &Hooks(hooks)).await;
 }

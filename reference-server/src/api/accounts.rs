@@ -2,7 +2,9 @@
 
 use kabar::Platform;
 use kabar::accounts::{Account, AccountPatch, CreatedAccount, NewAccount, NewOwner};
-use kabar::core::permission::{ReadAccounts, ReadSettings, WriteAccounts, WriteSettings};
+use kabar::core::permission::{
+    ReadAccounts, ReadSettings, WriteAccounts, WriteKeys, WriteSettings,
+};
 use kabar::core::{AccountId, Cursor, Timestamp};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
@@ -13,6 +15,7 @@ use serde::Deserialize;
 use super::Area;
 use super::answer::{Answer, Created, Listed, page};
 use super::body::JsonBody;
+use super::keys::CreatedKeyView;
 use super::users::UserView;
 use super::words::Word;
 use crate::auth::{Auth, InAccount, OverAll};
@@ -33,6 +36,8 @@ pub struct AccountView {
     pub time_zone: String,
     /// The country in which national phone numbers are read: two letters, ISO 3166.
     pub country: Option<String>,
+    /// The number that is told when something is unwell.
+    pub fallback_number: Option<String>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it changed last.
@@ -47,6 +52,7 @@ impl From<Account> for AccountView {
             active: account.active,
             time_zone: account.time_zone.name().to_owned(),
             country: account.country,
+            fallback_number: account.fallback_number.map(|number| number.as_str().to_owned()),
             created_at: account.created_at,
             updated_at: account.updated_at,
         }
@@ -110,11 +116,20 @@ pub struct AccountPatchBody {
     /// The country; null removes it.
     #[serde(default)]
     pub country: MaybeUndefined<String>,
+    /// The number that is told when something is unwell: international (`+62…`), or as written in
+    /// the account's country; null removes it.
+    #[serde(default)]
+    pub fallback_number: MaybeUndefined<String>,
 }
 
 impl From<AccountPatchBody> for AccountPatch {
     fn from(body: AccountPatchBody) -> Self {
-        Self { name: body.name, time_zone: body.time_zone, country: undefined(body.country) }
+        Self {
+            name: body.name,
+            time_zone: body.time_zone,
+            country: undefined(body.country),
+            fallback_number: undefined(body.fallback_number),
+        }
     }
 }
 
@@ -247,5 +262,15 @@ impl AccountsApi {
         let patch = body.value.into();
         let account = self.0.accounts().update_own(&may.grant, patch).await?;
         Ok(Json(account.into()))
+    }
+
+    /// Rotate the account token
+    ///
+    /// The account's own API key, which may do what its maker may. The one before stops working at
+    /// once. The secret is shown in this answer and never again. Needs `keys:write`.
+    #[oai(path = "/account/token", method = "post", operation_id = "rotateAccountToken")]
+    async fn rotate_token(&self, Auth(may): Auth<InAccount<WriteKeys>>) -> Answer<CreatedKeyView> {
+        let made = self.0.keys().rotate_account_token(&may.grant, &may.principal).await?;
+        Ok(Json(made.into()))
     }
 }

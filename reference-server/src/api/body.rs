@@ -1,5 +1,7 @@
 //! JSON bodies: bounded, read strictly, with the field of every mistake.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use poem::error::ReadBodyError;
 use poem::{Body, Request, RequestBody};
@@ -14,6 +16,10 @@ use crate::problem::Problem;
 
 /// Bytes of a JSON body, at most.
 pub const MOST: usize = 2 * 1024 * 1024;
+/// Seconds that every body may take …
+const GRACE: u64 = 30;
+/// … and beyond them, bytes that must arrive in a second.
+const SLOWEST: usize = 64 * 1024;
 const JSON: &str = "application/json";
 
 /// A JSON body and the SHA-256 of its bytes.
@@ -71,10 +77,20 @@ pub async fn bytes(request: &Request, body: Body, most: usize) -> Result<Bytes, 
     if announced.is_some_and(|length| length > most) {
         return Err(Problem::too_large(most));
     }
-    body.into_bytes_limit(most).await.map_err(|error| match error {
+    let whole =
+        tokio::time::timeout(patience(announced.unwrap_or(most)), body.into_bytes_limit(most));
+    let whole = whole.await.map_err(|_| Problem::too_slow())?;
+    whole.map_err(|error| match error {
         ReadBodyError::PayloadTooLarge => Problem::too_large(most),
         error => Problem::bad_request(format!("the body did not arrive: {error}")),
     })
+}
+
+/// How long a body of so many bytes may take: a slow sender holds a connection, and the memory of
+/// what came so far.
+const fn patience(bytes: usize) -> Duration {
+    let seconds = bytes / SLOWEST;
+    Duration::from_secs(GRACE.saturating_add(seconds as u64))
 }
 
 /// Reads a document.

@@ -543,17 +543,5 @@ impl From<SectionBody> for ListSection {
 
 /// A content as the API shows it: the object that was sent.
 pub fn shown(content: &Content) -> Value {
-    let mut value = serde_json::to_value(content).unwrap_or_default();
-    // Where a file's bytes are is one level deeper inside the engine.
-    if let Some(fields) = value.as_object_mut()
-        && let Some(media) = fields.remove("media")
-    {
-        let at = |name: &str| media.get(name).cloned();
-        if let Some(id) = at("stored") {
-            fields.insert("media_id".to_owned(), id);
-        } else if let Some(link) = at("link") {
-            fields.insert("link".to_owned(), link);
-        }
-    }
-    value
+    content.shown()
 }

@@ -35,6 +35,8 @@ pub struct ConversationView {
     pub window_expires_at: Option<Timestamp>,
     /// Until when everything is free of charge (Cloud API).
     pub entry_point_expires_at: Option<Timestamp>,
+    /// When something was written last, or when it was begun.
+    pub last_at: Timestamp,
     /// When it was begun.
     pub created_at: Timestamp,
 }
@@ -50,6 +52,7 @@ impl From<Conversation> for ConversationView {
             unread: conversation.unread,
             window_expires_at: conversation.window_expires_at,
             entry_point_expires_at: conversation.entry_point_expires_at,
+            last_at: conversation.last_at,
             created_at: conversation.created_at,
         }
     }
@@ -73,7 +76,7 @@ pub struct ConversationsApi(pub Platform);
 impl ConversationsApi {
     /// List conversations
     ///
-    /// Needs `messages:read`.
+    /// The last active first. Needs `messages:read`.
     #[oai(path = "/conversations", method = "get", operation_id = "listConversations")]
     async fn list(
         &self,

@@ -1,6 +1,7 @@
 //! Devices: a tenant's WhatsApp numbers.
 
 use kabar::Platform;
+use kabar::accounts::Networks;
 use kabar::channel::ChannelKind;
 use kabar::channel::ports::TemplateInfo;
 use kabar::core::permission::{ReadDevices, WriteDevices};
@@ -18,6 +19,7 @@ use super::Area;
 use super::accounts::undefined;
 use super::answer::{Answer, Created, Listed, NoContent, page};
 use super::body::JsonBody;
+use super::pacing::PacingBody;
 use super::words::{AnyJson, Word};
 use crate::auth::{Auth, InAccount};
 use crate::idempotency::OnceKey;
@@ -57,6 +59,12 @@ pub struct SettingsBody {
     pub answers_per_contact_hour: u32,
     /// Whether messages from groups are handled.
     pub groups: bool,
+    /// How it paces what it sends.
+    pub pacing: PacingBody,
+    /// From where the device token works: up to 100 addresses and networks, like `203.0.113.7` or
+    /// `2001:db8::/32`; from everywhere when empty.
+    #[oai(validator(max_items = 100))]
+    pub allowed_addresses: Vec<String>,
 }
 
 impl Default for SettingsBody {
@@ -83,6 +91,8 @@ impl From<DeviceSettings> for SettingsBody {
             default_reply_every_seconds: settings.default_reply_every_seconds,
             answers_per_contact_hour: settings.answers_per_contact_hour,
             groups: settings.groups,
+            pacing: settings.pacing.into(),
+            allowed_addresses: settings.allowed_addresses.texts(),
         }
     }
 }
@@ -113,6 +123,11 @@ impl TryFrom<SettingsBody> for DeviceSettings {
             default_reply_every_seconds: body.default_reply_every_seconds,
             answers_per_contact_hour: body.answers_per_contact_hour,
             groups: body.groups,
+            pacing: body.pacing.try_into()?,
+            allowed_addresses: Networks::checked(
+                "settings.allowed_addresses",
+                &body.allowed_addresses,
+            )?,
         })
     }
 }
@@ -404,7 +419,7 @@ impl DevicesApi {
     ///
     /// The templates of the device's business account that Meta approved. A channel without such
     /// templates answers 422. Needs `devices:read`.
-    #[oai(path = "/devices/:id/templates", method = "get", operation_id = "listTemplates")]
+    #[oai(path = "/devices/:id/templates", method = "get", operation_id = "listMetaTemplates")]
     async fn templates(
         &self,
         Auth(may): Auth<InAccount<ReadDevices>>,

@@ -2,12 +2,14 @@
 //!
 //! * Objects that callers send are closed: an unknown field is refused. What is optional may also be
 //!   null. In objects that are only answered every field is there.
-//! * Numbers have the bounds of their format.
+//! * Numbers have the bounds of their format. A reference stands alone, so that makers of clients follow it.
 //! * Every operation takes `Kabar-Account`, every answer has `X-Request-Id`.
 //! * Problems are written once, and a problem that an operation cannot have is not listed there.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::app::REQUEST_ID;
@@ -18,7 +20,9 @@ use crate::problem::CONTENT_TYPE;
 pub const INTRODUCTION: &str = "\
 Send messages over WhatsApp, receive them, and answer them automatically.
 
-**Credentials.** Send an API key or a device token as `Authorization: Bearer …`. An operation says \
+**Credentials.** Send an API key, a device token, or the access token of a session as \
+`Authorization: Bearer …`. People log in at `/auth/login` (customers and their agents) or \
+`/auth/provider/login`; an access token works for 15 minutes and is renewed at `/auth/refresh`. An operation says \
 which permission it needs. A provider's key names the account it acts in with the header \
 `Kabar-Account`; for users, keys, events and the audit log it may leave the header out and then means \
 the provider's own. What belongs to another account does not exist (404).
@@ -32,15 +36,27 @@ sent again with the same key and body makes nothing new and answers what the fir
 **Mistakes** are answered with `application/problem+json`; `errors` names each field and its remedy. \
 Unknown fields are refused.";
 
+/// What is read and may still conflict: the file of an export is there only while it is done.
+const EXPORT_FILES: [&str; 3] =
+    ["downloadContactExport", "downloadMessageExport", "downloadPersonalData"];
+
 /// The document, indented and always the same.
 pub fn pretty() -> String {
     // A document is nothing but JSON; `{:#}` indents it.
     format!("{:#}\n", exact(&super::spec()))
 }
 
+/// The same, written when somebody asks for it first: a start is quicker and smaller without.
+pub fn bytes() -> Bytes {
+    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+    DOCUMENT.get_or_init(|| pretty().into()).clone()
+}
+
 /// The page that shows the document. It loads nothing from elsewhere.
-pub fn page() -> String {
-    super::described(super::Described(std::marker::PhantomData)).swagger_ui_html()
+pub fn page() -> Bytes {
+    static PAGE: OnceLock<Bytes> = OnceLock::new();
+    let write = || super::described(super::Described(std::marker::PhantomData)).swagger_ui_html();
+    PAGE.get_or_init(|| write().into()).clone()
 }
 
 fn exact(spec: &str) -> Value {
@@ -64,6 +80,7 @@ fn exact(spec: &str) -> Value {
         }
     }
     bound(&mut document);
+    refer(&mut document);
     if let Some(components) = document.get_mut("components").and_then(Value::as_object_mut) {
         components.insert("responses".to_owned(), Value::Object(problems));
     }
@@ -103,6 +120,8 @@ fn responses(operation: &mut Value) -> Option<&mut Map<String, Value>> {
 /// Takes out the problems that only bodies and changes can have.
 fn prune(method: &str, operation: &mut Value) {
     let has_body = operation.get("requestBody").is_some();
+    let conflicts = method != "get"
+        || operation["operationId"].as_str().is_some_and(|id| EXPORT_FILES.contains(&id));
     let Some(responses) = responses(operation) else {
         return;
     };
@@ -110,7 +129,7 @@ fn prune(method: &str, operation: &mut Value) {
         responses.remove("413");
         responses.remove("415");
     }
-    if method == "get" {
+    if !conflicts {
         responses.remove("409");
     }
 }
@@ -125,7 +144,7 @@ fn name_request(operation: &mut Value) {
         headers[REQUEST_ID] = text("The request's id, under which it is logged.");
         match status.as_str() {
             "401" => headers["WWW-Authenticate"] = text("`Bearer`"),
-            "503" => headers["Retry-After"] = text("Seconds after which to try again."),
+            "429" | "503" => headers["Retry-After"] = text("Seconds after which to try again."),
             _ => {}
         }
         if let Some(Value::Object(content)) = response.get_mut("content")
@@ -197,11 +216,25 @@ fn describe(schema: &mut Value, sent: bool) {
             nullable(property);
         }
     }
-    let names: Vec<Value> = properties.keys().cloned().map(Value::from).collect();
+    let names = |wanted: &dyn Fn(&str, &Value) -> bool| {
+        let wanted = properties.iter().filter(|(name, property)| wanted(name, property));
+        Value::Array(wanted.map(|(name, _)| Value::from(name.clone())).collect())
+    };
     if sent {
+        // What has a default may be left out.
+        let needed = |name: &str, property: &Value| {
+            required.contains(name) && property.get("default").is_none()
+        };
+        schema["required"] = names(&needed);
         schema["additionalProperties"] = Value::Bool(false);
     } else {
-        schema["required"] = Value::Array(names);
+        schema["required"] = names(&|_, _| true);
+    }
+    // An empty list is none.
+    if schema["required"].as_array().is_some_and(Vec::is_empty)
+        && let Some(fields) = schema.as_object_mut()
+    {
+        fields.remove("required");
     }
 }
 
@@ -212,7 +245,47 @@ fn nullable(property: &mut Value) {
     } else if let Some(fields) = property.as_object_mut() {
         fields.remove("default");
         fields.insert("nullable".to_owned(), Value::Bool(true));
+        // Null is none of the words, so they stand apart: `nullable` beside them would not let it in.
+        if let Some(words) = fields.remove("enum") {
+            let kind = fields.remove("type");
+            fields.insert("oneOf".to_owned(), json!([{ "type": kind, "enum": words }]));
+        }
     }
+}
+
+/// Lets a reference be one: the library writes `allOf` of it and of what is said beside it, and makers
+/// of clients take that for a new object. What may be null, or has a default, is `oneOf` the reference.
+fn refer(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(refer);
+            let Some(reference) = referred(fields) else { return };
+            fields.remove("allOf");
+            // That of an object is what its own fields say.
+            if fields.get("default").is_some_and(Value::is_object) {
+                fields.remove("default");
+            }
+            if fields.contains_key("nullable") || fields.contains_key("default") {
+                fields.insert("oneOf".to_owned(), json!([reference]));
+            } else {
+                *value = reference;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(refer),
+        _ => {}
+    }
+}
+
+/// The only reference of an `allOf`, where nothing else in it restricts.
+fn referred(fields: &Map<String, Value>) -> Option<Value> {
+    let parts = fields.get("allOf")?.as_array()?;
+    let restricts = |part: &&Value| {
+        let mut names = part.as_object().into_iter().flat_map(Map::keys);
+        !names.all(|name| matches!(name.as_str(), "description" | "default"))
+    };
+    let mut parts = parts.iter().filter(restricts);
+    let reference = parts.next().filter(|part| part.get("$ref").is_some())?;
+    parts.next().is_none().then(|| reference.clone())
 }
 
 /// Gives numbers the bounds of their format.

@@ -4,16 +4,18 @@ use kabar::Platform;
 use kabar::accounts::Audits;
 use kabar::accounts::audit::StoredAudit;
 use kabar::core::permission::{ReadAudit, ReadEvents};
-use kabar::core::{AccountId, AuditId, Cursor, Timestamp};
-use kabar::events::{Position, StoredEvent};
-use poem_openapi::param::Query;
-use poem_openapi::payload::Json;
+use kabar::core::{AccountId, AuditId, Cursor, DeviceId, Timestamp};
+use kabar::events::{Begin, EventFilter, EventPage, Kind, Position, Reach, StoredEvent};
+use poem::Request;
+use poem_openapi::param::{Header, Query};
 use poem_openapi::{Object, OpenApi};
 
 use super::Area;
 use super::answer::{Answer, Listed, page};
+use super::live::{self, EventsAnswer};
 use super::words::{AnyJson, Word};
-use crate::auth::{Anywhere, Auth, Place};
+use crate::auth::{Anywhere, Auth, Place, Standing};
+use crate::problem::Problem;
 
 /// Something that happened.
 #[derive(Debug, Object)]
@@ -33,15 +35,15 @@ pub struct EventView {
     pub data: AnyJson,
 }
 
-impl From<StoredEvent> for EventView {
-    fn from(event: StoredEvent) -> Self {
+impl From<&StoredEvent> for EventView {
+    fn from(event: &StoredEvent) -> Self {
         Self {
             position: Word(event.position),
             account_id: Word(event.account),
             at: event.at,
-            kind: event.kind,
+            kind: event.kind.clone(),
             version: event.version,
-            data: AnyJson(event.data),
+            data: AnyJson(event.data.clone()),
         }
     }
 }
@@ -52,8 +54,19 @@ impl From<StoredEvent> for EventView {
 pub struct EventsView {
     /// The events.
     pub items: Vec<EventView>,
-    /// What to send as `after` to go on from here, now or later.
+    /// What to send as `after` to go on from here, now or later. It stays the same when there is
+    /// nothing behind it yet.
     pub next: Word<Position>,
+    /// Whether events behind `after` were removed before they were read, because they were older than
+    /// events are kept, or `after` was never a position of this log.
+    pub gap: bool,
+}
+
+impl From<EventPage> for EventsView {
+    fn from(page: EventPage) -> Self {
+        let items = page.events.iter().map(EventView::from).collect();
+        Self { items, next: Word(page.next), gap: page.gap }
+    }
 }
 
 /// An entry of the audit log.
@@ -96,26 +109,53 @@ impl EventsApi {
     ///
     /// Oldest first, in the order of the commits: who goes on from `next` misses nothing. Needs
     /// `events:read`. For a provider without `Kabar-Account`: the events of every account.
+    ///
+    /// With `Accept: text/event-stream` the answer is a stream of server-sent events that goes on for
+    /// as long as the caller listens: `id` is the position, `event` the kind, `data` the event as
+    /// JSON. It begins behind `Last-Event-ID`, else behind `after`, else now, with an event `ready`
+    /// that holds the position. Where events were removed before they were read, an event `gap` says
+    /// so. A comment each 15 seconds keeps the connection open. The stream ends when the credential
+    /// stops working, and when the server is stopped; connect again with the last `id`.
     #[oai(path = "/events", method = "get", operation_id = "listEvents")]
+    #[expect(clippy::too_many_arguments, reason = "each is a parameter of the operation")]
     async fn list(
         &self,
+        request: &Request,
         Auth(may): Auth<Anywhere<ReadEvents>>,
-        /// Events at most, 1 to 200; 50 when absent.
+        /// Events at most, 1 to 200; 50 when absent. Not for a stream.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u16>>,
-        /// `next` of the answer before; absent for the beginning of the log.
+        /// `next` of the answer before; absent for the beginning of the log, and `0-0` for a stream
+        /// from there.
         after: Query<Option<Word<Position>>>,
-    ) -> Answer<EventsView> {
-        let after = after.0.map(|word| word.0).unwrap_or_default();
+        /// Only these kinds, like `message.status`, or families of them, like `message.*`. A page may
+        /// then hold fewer than `limit` while there is more.
+        #[oai(validator(max_items = 32))]
+        kind: Query<Option<Vec<Word<Kind>>>>,
+        /// Only what is about this device.
+        device: Query<Option<Word<DeviceId>>>,
+        /// For a stream: the last `id` that was received.
+        #[oai(name = "Last-Event-ID")]
+        last: Header<Option<Word<Position>>>,
+    ) -> Result<EventsAnswer, Problem> {
+        let kinds = kind.0.unwrap_or_default().into_iter().map(|word| word.0).collect();
+        let filter = EventFilter { kinds, device: device.0.map(|word| word.0) };
+        let reach = match may.place {
+            Place::Account(grant) => Reach::Account(grant),
+            Place::Provider(scope) => Reach::Installation(scope),
+        };
+        let after = after.0.map(|word| word.0);
+        if live::wanted(request) {
+            let begin = last.0.map(|word| word.0).or(after).map_or(Begin::Now, Begin::After);
+            let follow = self.0.follow(reach, filter, begin).await?;
+            let standing = Standing::of(request, self.0.clone())?;
+            return Ok(EventsAnswer::Stream(live::stream(follow, standing).await?));
+        }
         let limit = page(limit.0, None).limit;
         let work = self.0.events().read().await?;
-        let events = match &may.place {
-            Place::Account(grant) => work.events().read(grant.scope(), after, limit).await?,
-            Place::Provider(scope) => work.events().read_all(*scope, after, limit).await?,
-        };
-        let next = events.last().map_or(after, |event| event.position);
-        let items = events.into_iter().map(EventView::from).collect();
-        Ok(Json(EventsView { items, next: Word(next) }))
+        let after = after.unwrap_or_default();
+        let page = reach.page(&mut *work.events(), &filter, after, limit).await?;
+        Ok(EventsAnswer::Page(page.into()))
     }
 
     /// Read the audit log

@@ -1,7 +1,7 @@
 //! API keys.
 
 use kabar::Platform;
-use kabar::accounts::{ApiKey, CreatedKey, NewKey};
+use kabar::accounts::{ApiKey, CreatedKey, Networks, NewKey};
 use kabar::core::permission::{ReadKeys, WriteKeys};
 use kabar::core::{AccountId, ApiKeyId, Cursor, ExposeSecret as _, Permission, Timestamp};
 use poem_openapi::param::{Path, Query};
@@ -32,6 +32,10 @@ pub struct KeyView {
     pub hint: String,
     /// What it may do.
     pub permissions: Vec<Word<Permission>>,
+    /// From where it works, addresses and networks; from everywhere when empty.
+    pub allowed_addresses: Vec<String>,
+    /// Whether it is the account's own token.
+    pub account_token: bool,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it ends to work.
@@ -50,6 +54,8 @@ impl From<ApiKey> for KeyView {
             name: key.name,
             hint: key.hint,
             permissions: key.permissions.into_iter().map(Word).collect(),
+            allowed_addresses: key.allowed.texts(),
+            account_token: key.account_token,
             created_at: key.created_at,
             expires_at: key.expires_at,
             revoked_at: key.revoked_at,
@@ -88,6 +94,11 @@ pub struct NewKeyBody {
     /// What it may do: at least one permission, none that its creator lacks.
     #[oai(validator(min_items = 1))]
     pub permissions: Vec<Word<Permission>>,
+    /// From where it works: up to 100 addresses and networks, like `203.0.113.7` or
+    /// `2001:db8::/32`; from everywhere when empty.
+    #[serde(default)]
+    #[oai(default, validator(max_items = 100))]
+    pub allowed_addresses: Vec<String>,
     /// When it ends to work; in the future.
     pub expires_at: Option<Timestamp>,
 }
@@ -134,6 +145,7 @@ impl KeysApi {
         let new = NewKey {
             name: body.value.name,
             permissions: permissions(body.value.permissions),
+            allowed: Networks::checked("allowed_addresses", &body.value.allowed_addresses)?,
             expires_at: body.value.expires_at,
         };
         let (keys, creator, once) = (self.0.keys(), &may.principal, once.as_ref());

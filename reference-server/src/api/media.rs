@@ -10,13 +10,12 @@ use poem::http::{HeaderValue, header};
 use poem::{IntoResponse, Response};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::registry::{
-    MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
-};
+use poem_openapi::registry::{MetaResponse, MetaResponses, Registry};
 use poem_openapi::{ApiResponse, Object, OpenApi};
 
 use super::Area;
 use super::answer::{Answer, Created, Listed, NoContent, page};
+use super::exports::any_file;
 use super::upload::Upload;
 use super::words::Word;
 use crate::auth::{Auth, InAccount};
@@ -106,16 +105,12 @@ fn disposition(record: &MediaRecord) -> HeaderValue {
 
 impl ApiResponse for FileBytes {
     fn meta() -> MetaResponses {
-        let binary = MetaSchema::new_with_format("string", "binary");
         MetaResponses {
             responses: vec![MetaResponse {
                 description: "The bytes, with the file's own media type.",
                 status: Some(200),
                 status_range: None,
-                content: vec![MetaMediaType {
-                    content_type: "*/*",
-                    schema: MetaSchemaRef::Inline(Box::new(binary)),
-                }],
+                content: any_file(),
                 headers: Vec::new(),
             }],
         }

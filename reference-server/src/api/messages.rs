@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use kabar::Platform;
 use kabar::channel::{Choice, Fallback, Reason};
 use kabar::core::permission::{ReadMessages, SendMessages};
-use kabar::core::{ContactId, ConversationId, Cursor, DeviceId, MediaId, MessageId, Timestamp};
+use kabar::core::{
+    BroadcastId, ContactId, ConversationId, Cursor, DeviceId, MediaId, MessageId, Timestamp,
+};
+use kabar::messaging::search::{Needle, NeedleError};
 use kabar::messaging::{
-    Body, Direction, Message, MessageFilter, NewMessage, Origin, Purpose, Settlement, Status, To,
+    Body, Direction, Message, MessageError, MessageFilter, NewMessage, Origin, Purpose, Settlement,
+    Status, To,
 };
 use kabar::rules::Missing;
 use poem_openapi::param::{Path, Query};
@@ -18,6 +22,7 @@ use serde::Deserialize;
 use super::Area;
 use super::answer::{Accepted, Answer, Listed, page};
 use super::body::JsonBody;
+use super::broadcasts::about;
 use super::contacts::phone;
 use super::content::{ContentBody, shown};
 use super::words::{AnyJson, Word};
@@ -109,6 +114,7 @@ impl NewMessageBody {
             origin: Origin::Api,
             origin_ref: None,
             reply_to: self.reply_to.map(|id| id.0),
+            retry_of: None,
             reference: self.reference,
             due_at: self.due_at,
             expires_at: self.expires_at,
@@ -145,6 +151,15 @@ fn network_id(field: &str, text: String) -> Result<String, Problem> {
     }
     let problem = "must be 1 to 200 printable ASCII characters without spaces";
     Err(Problem::invalid(field, problem))
+}
+
+/// Another time.
+#[derive(Debug, Object, Deserialize)]
+#[oai(rename = "RescheduleMessage")]
+#[serde(deny_unknown_fields)]
+pub struct RescheduleBody {
+    /// Not before this time; in the future.
+    pub due_at: Timestamp,
 }
 
 /// How an uncertain message is settled.
@@ -240,7 +255,8 @@ pub struct MessageView {
     /// The kind of its content, like `text`.
     #[oai(rename = "type")]
     pub kind: String,
-    /// What it holds: an object with a `type`. Of outgoing messages as it was sent.
+    /// What it holds: an object with a `type`. Of outgoing messages as it was sent. Where it was
+    /// removed after its time, `blank` is true and nothing else is left.
     pub content: AnyJson,
     /// What it is for.
     pub purpose: Word<Purpose>,
@@ -260,6 +276,8 @@ pub struct MessageView {
     pub reply_to: Option<Word<MessageId>>,
     /// The message that it changes or reacts to.
     pub target_id: Option<Word<MessageId>>,
+    /// The failed message that this one is another try of.
+    pub retry_of: Option<Word<MessageId>>,
     /// The choices that it offers.
     pub choices: Vec<ChoiceView>,
     /// The kind that was asked for, when it was downgraded.
@@ -302,6 +320,7 @@ impl From<Message> for MessageView {
         let content = match &message.body {
             Body::Out(content) => shown(content),
             Body::In(content) => serde_json::to_value(content).unwrap_or_default(),
+            Body::Blank { kind } => serde_json::json!({ "type": kind, "blank": true }),
         };
         Self {
             id: Word(message.id),
@@ -322,6 +341,7 @@ impl From<Message> for MessageView {
             wire_id: message.wire_id,
             reply_to: message.reply_to_id.map(Word),
             target_id: message.target_id.map(Word),
+            retry_of: message.retry_of.map(Word),
             choices: message.choices.into_iter().map(ChoiceView::from).collect(),
             downgraded_from: message.downgraded_from,
             media_id: message.media.map(Word),
@@ -346,6 +366,11 @@ impl From<Message> for MessageView {
             updated_at: message.updated_at,
         }
     }
+}
+
+/// What is looked for.
+fn needle(text: &str) -> Result<Needle, Problem> {
+    text.parse().map_err(|error: NeedleError| Problem::invalid("text", error.to_string()))
 }
 
 /// Messages that were taken.
@@ -385,7 +410,11 @@ impl MessagesApi {
 
     /// List messages
     ///
-    /// Needs `messages:read`.
+    /// A message that waits with its whole device is shown as `held`, with the reason and until
+    /// when; the filter finds it as `pending`. Needs `messages:read`.
+    /// Newest first. With `text`, `type`, `purpose`, `origin`, `broadcast` or several `status`es a
+    /// page looks at 5,000 messages at most: it may have fewer rows than its limit, even none, and
+    /// still a `next` that goes on where it stopped. Needs `messages:read`.
     #[oai(path = "/messages", method = "get", operation_id = "listMessages")]
     #[expect(clippy::too_many_arguments, reason = "one argument a parameter")]
     async fn list(
@@ -399,11 +428,31 @@ impl MessagesApi {
         conversation: Query<Option<Word<ConversationId>>>,
         /// This way.
         direction: Query<Option<Word<Direction>>>,
-        /// In this status.
-        status: Query<Option<Word<Status>>>,
+        /// In one of these statuses; the parameter may be repeated.
+        #[oai(default, validator(max_items = 11))]
+        status: Query<Vec<Word<Status>>>,
         /// With this reference.
         #[oai(validator(min_length = 1, max_length = 200, pattern = "^[^\\x00]+$"))]
         reference: Query<Option<String>>,
+        /// Stored at this time or later.
+        from: Query<Option<Timestamp>>,
+        /// Stored before this time.
+        to: Query<Option<Timestamp>>,
+        /// With whom has this number now, with its country code.
+        #[oai(name = "phone", validator(min_length = 1, max_length = 40))]
+        number: Query<Option<String>>,
+        /// With this type of content, like `text`.
+        #[oai(name = "type", validator(pattern = "^[a-z_]{1,40}$"))]
+        kind: Query<Option<String>>,
+        /// For this.
+        purpose: Query<Option<Word<Purpose>>>,
+        /// Made by this.
+        origin: Query<Option<Word<Origin>>>,
+        /// Of this broadcast.
+        broadcast: Query<Option<Word<BroadcastId>>>,
+        /// That say all of these words, whole or as a part, whatever their case.
+        #[oai(validator(min_length = 1, max_length = 200))]
+        text: Query<Option<String>>,
         /// Rows of a page, 1 to 200; 50 when absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u16>>,
@@ -415,11 +464,20 @@ impl MessagesApi {
             contact: contact.0.map(|word| word.0),
             conversation: conversation.0.map(|word| word.0),
             direction: direction.0.map(|word| word.0),
-            status: status.0.map(|word| word.0),
+            statuses: status.0.into_iter().map(|word| word.0).collect(),
             reference: reference.0,
+            from: from.0,
+            to: to.0,
+            phone: number.0.map(|text| phone("phone", &text)).transpose()?,
+            kind: kind.0,
+            purpose: purpose.0.map(|word| word.0),
+            origin: origin.0.map(|word| word.0),
+            broadcast: broadcast.0.map(|word| word.0),
+            words: text.0.map(|text| needle(&text)).transpose()?,
         };
         let page = page(limit.0, after.0);
-        let messages = self.0.messages().list(&may.grant, &filter, page).await?;
+        let mut messages = self.0.messages().list(&may.grant, &filter, page).await?;
+        messages.items = self.0.pacing().explain(&may.grant, messages.items).await?;
         Ok(Listed::of(messages))
     }
 
@@ -433,7 +491,12 @@ impl MessagesApi {
         id: Path<Word<MessageId>>,
     ) -> Answer<MessageView> {
         let message = self.0.messages().get(&may.grant, id.0.0).await?;
-        Ok(Json(message.into()))
+        let explained = self.0.pacing().explain(&may.grant, vec![message]).await?;
+        explained
+            .into_iter()
+            .next()
+            .map(|message| Json(message.into()))
+            .ok_or_else(|| Problem::from(MessageError::NotFound))
     }
 
     /// Cancel a message
@@ -447,6 +510,38 @@ impl MessagesApi {
     ) -> Answer<MessageView> {
         let message = self.0.messages().cancel(&may.grant, id.0.0).await?;
         Ok(Json(message.into()))
+    }
+
+    /// Give a message another time
+    ///
+    /// Only a message that waits; else 409. It stays worth sending for as long as before. Needs
+    /// `messages:send`.
+    #[oai(path = "/messages/:id/reschedule", method = "post", operation_id = "rescheduleMessage")]
+    async fn reschedule(
+        &self,
+        Auth(may): Auth<InAccount<SendMessages>>,
+        id: Path<Word<MessageId>>,
+        body: JsonBody<RescheduleBody>,
+    ) -> Answer<MessageView> {
+        let messages = self.0.messages();
+        Ok(Json(messages.reschedule(&may.grant, id.0.0, body.value.due_at).await?.into()))
+    }
+
+    /// Send a failed message once more
+    ///
+    /// A new message with the same content, recipient and reference; `retry_of` names the old one.
+    /// Only one that failed or expired, and once; else 409. Needs `messages:send`.
+    #[oai(path = "/messages/:id/retry", method = "post", operation_id = "retryMessage")]
+    async fn retry(
+        &self,
+        Auth(may): Auth<InAccount<SendMessages>>,
+        #[oai(name = "Idempotency-Key")] key: OnceKey,
+        id: Path<Word<MessageId>>,
+    ) -> Answer<MessageView> {
+        // The operation has no body: what it is about is what makes it the same request.
+        let about = about(id.0.0);
+        let once = key.once(may.principal.actor(), may.scope(), "retryMessage", about);
+        Ok(Json(self.0.messages().retry(&may.grant, id.0.0, once.as_ref()).await?.into()))
     }
 
     /// Settle an uncertain message

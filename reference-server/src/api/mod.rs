@@ -5,20 +5,38 @@
 
 pub mod accounts;
 pub mod answer;
+pub mod auth;
 pub mod body;
+pub mod broadcasts;
+pub mod bulk_actions;
 pub mod contacts;
 pub mod content;
 pub mod conversations;
+pub mod deliveries;
 pub mod devices;
 pub mod document;
 pub mod events;
+pub mod exports;
+pub mod groups;
+pub mod import_upload;
+pub mod imports;
 pub mod keys;
+pub mod live;
 pub mod media;
+pub mod merges;
+pub mod message_exports;
 pub mod messages;
 pub mod meta_apps;
+pub mod operations;
+pub mod opt_outs;
+pub mod pacing;
+pub mod retention;
 pub mod rules;
+pub mod statistics;
+pub mod templates;
 pub mod upload;
 pub mod users;
+pub mod webhooks;
 pub mod words;
 
 use std::collections::HashMap;
@@ -34,6 +52,8 @@ use poem_openapi::{OpenApi, OpenApiService, Tags};
 #[derive(Debug, Clone, Copy, Tags)]
 #[oai(rename_all = "lowercase")]
 pub enum Area {
+    /// Logging in.
+    Auth,
     /// Tenants.
     Accounts,
     /// People who can log in.
@@ -53,40 +73,105 @@ pub enum Area {
     Messages,
     /// Files.
     Media,
+    /// Message templates of a tenant's own.
+    Templates,
+    /// One content to many recipients.
+    Broadcasts,
     /// Autoreply rules.
     Rules,
     /// What happened.
     Events,
+    /// How the installation is, and how it is run.
+    Operations,
+    /// What happened, told to other programs.
+    Webhooks,
+    /// What happened, in figures.
+    Statistics,
 }
 
-/// Every operation, over nothing: for the document.
+/// What is done with many contacts.
+type ContactWork = (
+    groups::GroupsApi,
+    opt_outs::OptOutsApi,
+    imports::ImportsApi,
+    exports::ExportsApi,
+    merges::MergesApi,
+);
+
+fn contact_work(platform: &Platform) -> ContactWork {
+    (
+        groups::GroupsApi(platform.clone()),
+        opt_outs::OptOutsApi(platform.clone()),
+        imports::ImportsApi(platform.clone()),
+        exports::ExportsApi(platform.clone()),
+        merges::MergesApi(platform.clone()),
+    )
+}
+
+/// Every operation, over nothing: for the document. In groups, because a tuple has its limits.
 type Everything = (
-    accounts::AccountsApi,
-    users::UsersApi,
-    keys::KeysApi,
-    devices::DevicesApi,
-    meta_apps::MetaAppsApi,
-    contacts::ContactsApi,
-    conversations::ConversationsApi,
-    messages::MessagesApi,
-    media::MediaApi,
-    rules::RulesApi,
-    events::EventsApi,
+    (
+        auth::AuthApis,
+        accounts::AccountsApi,
+        users::UsersApi,
+        keys::KeysApi,
+        devices::DevicesApi,
+        pacing::PacingApi,
+        meta_apps::MetaAppsApi,
+        contacts::ContactsApi,
+    ),
+    (
+        ContactWork,
+        conversations::ConversationsApi,
+        messages::MessagesApi,
+        bulk_actions::BulkActionsApi,
+        templates::TemplatesApi,
+        broadcasts::BroadcastsApi,
+        media::MediaApi,
+        rules::RulesApi,
+    ),
+    (
+        events::EventsApi,
+        operations::OperationsApi,
+        webhooks::WebhooksApi,
+        deliveries::DeliveriesApi,
+        statistics::StatisticsApi,
+        retention::RetentionApi,
+        message_exports::MessageExportsApi,
+    ),
 );
 
 fn everything(platform: &Platform) -> Everything {
     (
-        accounts::AccountsApi(platform.clone()),
-        users::UsersApi(platform.clone()),
-        keys::KeysApi(platform.clone()),
-        devices::DevicesApi(platform.clone()),
-        meta_apps::MetaAppsApi(platform.clone()),
-        contacts::ContactsApi(platform.clone()),
-        conversations::ConversationsApi(platform.clone()),
-        messages::MessagesApi(platform.clone()),
-        media::MediaApi(platform.clone()),
-        rules::RulesApi(platform.clone()),
-        events::EventsApi(platform.clone()),
+        (
+            auth::all(platform),
+            accounts::AccountsApi(platform.clone()),
+            users::UsersApi(platform.clone()),
+            keys::KeysApi(platform.clone()),
+            devices::DevicesApi(platform.clone()),
+            pacing::PacingApi(platform.clone()),
+            meta_apps::MetaAppsApi(platform.clone()),
+            contacts::ContactsApi(platform.clone()),
+        ),
+        (
+            contact_work(platform),
+            conversations::ConversationsApi(platform.clone()),
+            messages::MessagesApi(platform.clone()),
+            bulk_actions::BulkActionsApi(platform.clone()),
+            templates::TemplatesApi(platform.clone()),
+            broadcasts::BroadcastsApi(platform.clone()),
+            media::MediaApi(platform.clone()),
+            rules::RulesApi(platform.clone()),
+        ),
+        (
+            events::EventsApi(platform.clone()),
+            operations::OperationsApi(platform.clone()),
+            webhooks::WebhooksApi(platform.clone()),
+            deliveries::DeliveriesApi(platform.clone()),
+            statistics::StatisticsApi(platform.clone()),
+            retention::RetentionApi(platform.clone()),
+            message_exports::MessageExportsApi(platform.clone()),
+        ),
     )
 }
 

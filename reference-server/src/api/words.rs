@@ -4,15 +4,25 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 
+use kabar::accounts::{Door, LoginOutcome};
 use kabar::channel::Fallback;
+use kabar::contacts::import::{Existing, ImportFormat, ImportState, RowState};
+use kabar::contacts::{PreferenceChange, PreferenceSource, StopScope};
 use kabar::core::{
-    AccountId, ApiKeyId, AuditId, ContactId, ConversationId, Cursor, DeviceId, MediaId, MessageId,
-    MetaAppId, Permission, Role, RuleId, UserId,
+    AccountId, AlertId, ApiKeyId, AuditId, BroadcastId, ContactId, ConversationId, Cursor,
+    DeliveryId, DeviceId, EndpointId, ExportId, GroupId, ImportId, JobId, MediaId, MessageId,
+    MetaAppId, Permission, Role, RuleId, SessionId, TemplateId, UserId,
 };
 use kabar::devices::DeviceState;
-use kabar::events::Position;
+use kabar::events::{Kind, Position};
+use kabar::exports::{ExportState, Format};
+use kabar::insights::{By, Group};
+use kabar::messaging::broadcast::{BroadcastState, RecipientState, Source};
+use kabar::messaging::bulk::{BulkAction, BulkState};
 use kabar::messaging::{Direction, Origin, Purpose, Status};
+use kabar::operations::Condition;
 use kabar::rules::{MatchKind, Words};
+use kabar::webhooks::{DeliveryState, EndpointState, EventPattern, ResendState, kinds};
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{
     ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type,
@@ -115,15 +125,25 @@ macro_rules! ids {
 
 ids!(
     AccountId,
+    AlertId,
     ApiKeyId,
     AuditId,
+    BroadcastId,
     ContactId,
     ConversationId,
+    DeliveryId,
     DeviceId,
+    EndpointId,
+    ExportId,
+    GroupId,
+    ImportId,
+    JobId,
     MediaId,
     MessageId,
     MetaAppId,
     RuleId,
+    SessionId,
+    TemplateId,
     UserId
 );
 
@@ -186,12 +206,34 @@ const MATCH_KINDS: &[MatchKind] =
 
 lists! {
     Role, "role", Role::ALL, Role::as_str;
+    Door, "door", Door::ALL, Door::as_str;
+    LoginOutcome, "login_outcome", LoginOutcome::ALL, LoginOutcome::as_str;
     Permission, "permission", Permission::ALL, Permission::as_str;
     DeviceState, "device_state", DeviceState::ALL, DeviceState::as_str;
     Direction, "direction", Direction::ALL, Direction::as_str;
+    Condition, "condition", Condition::ALL, Condition::as_str;
     Status, "status", Status::ALL, Status::as_str;
     Purpose, "purpose", Purpose::ALL, Purpose::as_str;
     Origin, "origin", Origin::ALL, Origin::as_str;
+    BroadcastState, "broadcast_state", BroadcastState::ALL, BroadcastState::as_str;
+    RecipientState, "recipient_state", RecipientState::ALL, RecipientState::as_str;
+    Source, "recipient_source", Source::ALL, Source::as_str;
+    BulkAction, "bulk_action", BulkAction::ALL, BulkAction::as_str;
+    BulkState, "bulk_state", BulkState::ALL, BulkState::as_str;
+    EndpointState, "endpoint_state", EndpointState::ALL, EndpointState::as_str;
+    DeliveryState, "delivery_state", DeliveryState::ALL, DeliveryState::as_str;
+    ResendState, "resend_state", ResendState::ALL, ResendState::as_str;
+    By, "by", By::ALL, By::as_str;
+    Group, "group", Group::ALL, Group::as_str;
+    StopScope, "stop_scope", StopScope::ALL, StopScope::as_str;
+    PreferenceChange, "preference_change", PreferenceChange::ALL, PreferenceChange::as_str;
+    PreferenceSource, "preference_source", PreferenceSource::ALL, PreferenceSource::as_str;
+    Existing, "existing", Existing::ALL, Existing::as_str;
+    ImportFormat, "import_format", ImportFormat::ALL, ImportFormat::as_str;
+    ImportState, "import_state", ImportState::ALL, ImportState::as_str;
+    RowState, "row_state", RowState::ALL, RowState::as_str;
+    ExportState, "export_state", ExportState::ALL, ExportState::as_str;
+    Format, "export_format", Format::ALL, Format::as_str;
     MatchKind, "match_kind", MATCH_KINDS, MatchKind::as_str;
     Words, "words", &[Words::Whole, Words::Partial], words;
     Fallback, "fallback", &[Fallback::Downgrade, Fallback::Refuse], fallback;
@@ -272,7 +314,7 @@ impl Text for Cursor {
 
     fn schema() -> MetaSchema {
         MetaSchema {
-            pattern: Some("^[A-Za-z0-9_-]{21}[AQgw]$".to_owned()),
+            pattern: Some("^([A-Za-z0-9_-]{21}[AQgw]|[A-Za-z0-9_-]{32})$".to_owned()),
             ..MetaSchema::new("string")
         }
     }
@@ -317,6 +359,25 @@ impl ToJSON for AnyJson {
     }
 }
 
+impl Text for Kind {
+    const NAME: &'static str = "event_kind";
+
+    fn read(text: &str) -> Result<Self, String> {
+        read(text)
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
+
+    fn schema() -> MetaSchema {
+        MetaSchema {
+            pattern: Some(r"^[a-z_]+\.([a-z_]+|\*)$".to_owned()),
+            ..MetaSchema::new("string")
+        }
+    }
+}
+
 impl Text for Position {
     const NAME: &'static str = "position";
 
@@ -331,6 +392,32 @@ impl Text for Position {
     fn schema() -> MetaSchema {
         MetaSchema {
             pattern: Some("^[0-9]{1,18}-[0-9]{1,18}$".to_owned()),
+            ..MetaSchema::new("string")
+        }
+    }
+}
+
+impl Text for EventPattern {
+    const NAME: &'static str = "event_pattern";
+
+    fn read(text: &str) -> Result<Self, String> {
+        read(text)
+    }
+
+    fn write(&self) -> String {
+        self.as_str().to_owned()
+    }
+
+    fn schema() -> MetaSchema {
+        let kinds: Vec<&str> = kinds::KINDS.iter().map(|(kind, _)| *kind).collect();
+        let mut words: Vec<String> = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        let areas = kinds.iter().filter_map(|kind| kind.split_once('.'));
+        words.extend(areas.map(|(area, _)| format!("{area}.*")));
+        words.push("*".to_owned());
+        words.sort();
+        words.dedup();
+        MetaSchema {
+            enum_items: words.into_iter().map(Value::from).collect(),
             ..MetaSchema::new("string")
         }
     }

@@ -15,16 +15,30 @@ pub(crate) enum AdminCommand {
         /// The administrator's mail address.
         email: String,
     },
+    /// Prints a token that sets the password of a user, once, within a day.
+    Password {
+        /// The user's mail address.
+        email: String,
+    },
 }
 
 /// Carries out an administrator's command.
 pub(crate) async fn run(config: &Config, command: AdminCommand) -> Result<(), Box<dyn Error>> {
-    let AdminCommand::Create { email } = command;
     let (platform, _lock) = build_platform(config).await?;
-    let access = platform.accounts().create_provider_admin(&email).await?;
-    println!("administrator  {} ({email})", access.user.id);
-    println!("API key        {}", access.secret.expose_secret());
-    println!("The key is shown this once; it has every permission.");
+    match command {
+        AdminCommand::Create { email } => {
+            let access = platform.accounts().create_provider_admin(&email).await?;
+            println!("administrator  {} ({email})", access.user.id);
+            println!("API key        {}", access.secret.expose_secret());
+            println!("The key is shown this once; it has every permission.");
+        }
+        AdminCommand::Password { email } => {
+            let token = platform.logins().password_token(&email).await?;
+            let token = token.ok_or("nobody here has this address")?;
+            println!("token  {}", token.expose_secret());
+            println!("POST it with the new password to /api/v1/auth/password/reset.");
+        }
+    }
     platform.database().close().await;
     Ok(())
 }

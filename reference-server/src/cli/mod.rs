@@ -1,6 +1,8 @@
 //! The command line.
 
 mod admin;
+mod backup;
+mod keys;
 mod migrate;
 mod openapi;
 mod sandbox;
@@ -34,6 +36,15 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     /// Brings the database's schema up to date, or shows what is missing.
     Migrate(migrate::MigrateArgs),
+    /// Writes all rows and files to one file, while the server runs; never the keys.
+    Backup(backup::BackupArgs),
+    /// Brings a backup back into an empty database, of either kind.
+    Restore(backup::RestoreArgs),
+    /// The keys that secrets are sealed under.
+    Keys {
+        #[command(subcommand)]
+        command: keys::KeysCommand,
+    },
     /// Prints the OpenAPI document.
     Openapi,
     /// What the operator does by hand.
@@ -56,10 +67,13 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         return demo::run(args).await;
     }
     let config = Config::load(cli.config.as_deref())?;
-    telemetry::init(&config.log);
+    let _traces = telemetry::init_with_traces(&config.log, &config.telemetry)?;
     match cli.command {
         Command::Serve => serve::run(config).await,
         Command::Migrate(args) => migrate::run(&config, &args).await,
+        Command::Backup(args) => backup::backup(&config, &args).await,
+        Command::Restore(args) => backup::restore(&config, &args).await,
+        Command::Keys { command } => keys::run(&config, &command).await,
         Command::Admin { command } => admin::run(&config, command).await,
         Command::Openapi | Command::Sandbox(_) | Command::Demo(_) => Ok(()),
     }

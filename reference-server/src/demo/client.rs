@@ -47,6 +47,10 @@ impl Api {
         self.call(Method::POST, path, Some(body)).await
     }
 
+    pub(super) async fn patch(&self, path: &str, body: &Value) -> Result<Value, Box<dyn Error>> {
+        self.call(Method::PATCH, path, Some(body)).await
+    }
+
     /// Every item of a list, page by page.
     pub(super) async fn all(&self, path: &str) -> Result<Vec<Value>, Box<dyn Error>> {
         let mut items = Vec::new();

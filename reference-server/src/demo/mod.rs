@@ -1,9 +1,13 @@
 //! `kabar demo`: the main job on a sandbox, through the same HTTP face that an integrator uses.
 //!
 //! A business loads its contacts, writes to each of them with its own words filled in, the customers
-//! answer, an autoreply rule understands the answers and replies, and every message ends up read.
+//! answer, an autoreply rule understands the answers and replies, and every message ends up read. Then
+//! everybody gets an offer at a careful pace, another program hears of it by signed webhooks, and a
+//! table shows what happened.
 
+mod broadcast;
 mod client;
+mod receiver;
 mod story;
 mod town;
 

@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use kabar_sandbox::{CustomerPatch, DEFAULT_PHONE_NUMBER_ID, DEFAULT_TOKEN, DEFAULT_WABA_ID};
 use serde_json::{Value, json};
 
+use super::broadcast;
 use super::client::Api;
 use super::town::Town;
 
@@ -68,8 +69,8 @@ pub(super) async fn tell(town: &Town, file: &str) -> Result<(), Box<dyn Error>> 
             CustomerPatch {
                 name: Some(customer.name.clone()),
                 reads: Some(true),
-                // Answers the greeting, and leaves the thanks unanswered.
-                replies_with: Some(vec![customer.answer(), String::new()]),
+                // Answers the greeting, and leaves the thanks and the offer unanswered.
+                replies_with: Some(vec![customer.answer(), String::new(), String::new()]),
                 reply_delay_ms: Some(20),
                 window_open: Some(true),
                 ..CustomerPatch::default()
@@ -81,7 +82,7 @@ pub(super) async fn tell(town: &Town, file: &str) -> Result<(), Box<dyn Error>> 
     let messages = watch(&api, customers.len()).await?;
     check(&customers, &messages)?;
     print(&api.all("/contacts").await?, &messages);
-    Ok(())
+    broadcast::tell(&api, &device, customers.len()).await
 }
 
 fn read(file: &str) -> Result<Vec<Customer>, Box<dyn Error>> {
@@ -185,7 +186,7 @@ async fn watch(api: &Api, customers: usize) -> Result<Vec<Value>, Box<dyn Error>
 }
 
 #[expect(clippy::disallowed_methods, reason = "a person watches; the next look may wait")]
-async fn pause(wait: Duration) {
+pub(super) async fn pause(wait: Duration) {
     tokio::time::sleep(wait).await;
 }
 
@@ -253,6 +254,6 @@ fn print(contacts: &[Value], messages: &[Value]) {
     }
 }
 
-fn text(value: &Value) -> Result<String, Box<dyn Error>> {
+pub(super) fn text(value: &Value) -> Result<String, Box<dyn Error>> {
     value.as_str().map(str::to_owned).ok_or_else(|| format!("expected a text, got {value}").into())
 }

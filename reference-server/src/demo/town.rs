@@ -10,7 +10,7 @@ use kabar_sandbox::{
 use kabar_server::webhooks;
 use tempfile::TempDir;
 
-use crate::config::{Config, GraphSettings, MetaAppConfig};
+use crate::config::{Config, GraphSettings, MetaAppConfig, WebhooksConfig};
 use crate::serve::{FolderLock, Serving, build_platform, configure};
 
 /// Both sides of the demo.
@@ -42,6 +42,11 @@ impl Town {
                 app_secret: Secret::from(DEFAULT_APP_SECRET),
                 verify_token: Secret::from(DEFAULT_VERIFY_TOKEN),
             }),
+            // The demo's own receiver is on this machine.
+            webhooks: WebhooksConfig {
+                allow: vec!["127.0.0.1".to_owned()],
+                ..WebhooksConfig::default()
+            },
             ..Config::default()
         };
         let (platform, lock) = build_platform(&config).await?;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Method, StatusCode};
+use reqwest::multipart::{Form, Part};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
 #[derive(Clone)]
@@ -29,6 +30,23 @@ impl Api {
 
     pub(crate) async fn get(&self, path: &str) -> Value {
         self.insist(Method::GET, path, None, None).await
+    }
+
+    /// One try of a command that takes no key. Whether it was carried out is for its caller to see.
+    pub(crate) async fn attempt(&self, path: &str, body: Option<&Value>) {
+        match self.try_once(&Method::POST, path, body, None).await {
+            Ok((status, answer)) => assert!(is_no_refusal(status), "{path}: {status} {answer}"),
+            Err(error) => eprintln!("{path}: {error}"),
+        }
+    }
+
+    /// Uploads a file of a form, while nothing is killed.
+    pub(crate) async fn upload(&self, path: &str, name: &str, text: String) -> Value {
+        let part = Part::text(text).file_name(name.to_owned()).mime_str("text/csv").unwrap();
+        let form = Form::new().part("file", part);
+        let answer = self.request(&Method::POST, path).multipart(form).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.json().await.unwrap()
     }
 
     /// Every item of a list.
@@ -59,7 +77,7 @@ impl Api {
             match self.try_once(&method, path, body, once).await {
                 Ok((status, answer)) if status.is_success() => return answer,
                 // In flight, away, or restarting: the same request again.
-                Ok((status, _)) if status.is_server_error() || status == StatusCode::CONFLICT => {}
+                Ok((status, _)) if is_no_refusal(status) => {}
                 Ok((status, answer)) => panic!("{method} {path}: {status} {answer}"),
                 Err(_) => {}
             }
@@ -75,13 +93,7 @@ impl Api {
         body: Option<&Value>,
         once: Option<&str>,
     ) -> reqwest::Result<(StatusCode, Value)> {
-        let mut request = self
-            .http
-            .request(method.clone(), format!("{}{path}", self.base))
-            .bearer_auth(&self.key);
-        if let Some(account) = &self.account {
-            request = request.header("Kabar-Account", account);
-        }
+        let mut request = self.request(method, path);
         if let Some(once) = once {
             request = request.header("Idempotency-Key", once);
         }
@@ -93,4 +105,18 @@ impl Api {
         let text = answer.text().await?;
         Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
     }
+
+    fn request(&self, method: &Method, path: &str) -> RequestBuilder {
+        let address = format!("{}{path}", self.base);
+        let request = self.http.request(method.clone(), address).bearer_auth(&self.key);
+        match &self.account {
+            Some(account) => request.header("Kabar-Account", account),
+            None => request,
+        }
+    }
+}
+
+/// Whether the same request may still be carried out, or was.
+fn is_no_refusal(status: StatusCode) -> bool {
+    status.is_success() || status.is_server_error() || status == StatusCode::CONFLICT
 }

@@ -1,8 +1,10 @@
-//! kill -9, again and again, while messages go out and come in.
+//! kill -9, again and again, while messages go out and come in, and during a broadcast whose every
+//! event goes to a webhook receiver.
 //!
 //! The server runs as a process of its own against a sandbox in this process, which plays Meta and
 //! every customer. The sandbox remembers what each recipient got and how often, so what is checked
-//! here is what people's phones would show, not what the server believes.
+//! here is what people's phones would show, not what the server believes. The receiver is in this
+//! process too: what it checks is what a tenant's program would see.
 //!
 //! `KABAR_CRASH_ROUNDS` says how often the server is killed (3 when absent; 20 is the long form),
 //! `KABAR_CRASH_SEED` makes the moments repeat. With `KABAR_TEST_POSTGRES` it runs on PostgreSQL too.
@@ -16,9 +18,14 @@
 )]
 
 mod api;
+mod broadcast;
 mod check;
 mod database;
+mod log;
+mod random;
+mod receiver;
 mod server;
+mod stage;
 mod story;
 
 use database::Place;
@@ -38,6 +45,12 @@ static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 async fn run(place: Place, policy: Policy) {
     let _turn = TURN.lock().await;
     let story = Story::begin(place, policy, seed()).await;
+    story.tell(rounds()).await;
+}
+
+async fn run_broadcast(place: Place) {
+    let _turn = TURN.lock().await;
+    let story = broadcast::Story::begin(place, seed()).await;
     story.tell(rounds()).await;
 }
 
@@ -65,4 +78,17 @@ async fn postgres_resend() {
         return;
     };
     run(place, Policy::Resend).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_broadcast() {
+    run_broadcast(Place::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_broadcast() {
+    let Some(place) = Place::postgres("broadcast").await else {
+        return;
+    };
+    run_broadcast(place).await;
 }

@@ -53,6 +53,11 @@ impl Server {
         self.child = Some(child);
     }
 
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().and_then(Child::id).expect("it runs")
+    }
+
     /// kill -9.
     pub(crate) async fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");

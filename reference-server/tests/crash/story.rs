@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use kabar_sandbox::{
-    CustomerPatch, DEFAULT_APP_SECRET, DEFAULT_PHONE_NUMBER_ID, DEFAULT_TOKEN,
-    DEFAULT_VERIFY_TOKEN, DEFAULT_WABA_ID, Inbound, Sandbox, SandboxConfig, WebhookConfig,
-};
+use kabar_sandbox::{CustomerPatch, Inbound, Sandbox};
 use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::check;
 use crate::database::Place;
-use crate::server::Server;
+use crate::stage::Stage;
 
 /// Messages that go out.
 pub(crate) const OUT: usize = 1_000;
@@ -30,13 +27,8 @@ pub(crate) enum Policy {
 }
 
 pub(crate) struct Story {
-    place: Place,
     policy: Policy,
-    sandbox: Sandbox,
-    server: Server,
-    api: Api,
-    device: String,
-    random: u64,
+    stage: Stage,
 }
 
 /// The number of a recipient of ours.
@@ -51,84 +43,41 @@ pub(crate) fn customer(n: usize) -> String {
 
 impl Story {
     pub(crate) async fn begin(place: Place, policy: Policy, seed: u64) -> Self {
-        let sandbox =
-            Sandbox::start(SandboxConfig { seed: Some(seed), ..SandboxConfig::default() })
-                .await
-                .unwrap();
-        let mut settings = place.settings();
-        settings.extend([
-            ("KABAR_GRAPH__BASE_URL", sandbox.base_url().to_owned()),
-            ("KABAR_META_APP__APP_SECRET", DEFAULT_APP_SECRET.to_owned()),
-            ("KABAR_META_APP__VERIFY_TOKEN", DEFAULT_VERIFY_TOKEN.to_owned()),
-            ("KABAR_DISPATCH__LEASE_MS", "3000".to_owned()),
-        ]);
-        let mut server = Server::new(settings);
-        server.start().await;
-        let admin =
-            Api::new(&server.base_url(), server.key.as_ref().expect("the first start shows it"));
-        let account = admin.post("/accounts", &json!({ "name": "Crash" }), "account").await;
-        let api = admin.within(account["account"]["id"].as_str().unwrap());
-        let path = kabar_server::webhooks::path(kabar::devices::installation_app());
-        let callback = format!("{}{path}", server.base_url());
-        assert!(sandbox.set_webhook(WebhookConfig::new(callback)).await.unwrap().passed);
-        let device = register(&api, policy).await;
-        rule(&api, &device).await;
-        Self { place, policy, sandbox, server, api, device, random: seed | 1 }
+        let stage = Stage::set(place, seed, settings(policy)).await;
+        rule(&stage.api, &stage.device).await;
+        Self { policy, stage }
     }
 
-    pub(crate) async fn tell(mut self, rounds: u32) {
+    pub(crate) async fn tell(self, rounds: u32) {
+        let Self { policy, mut stage } = self;
         for n in 0..OUT {
             let window = CustomerPatch { window_open: Some(true), ..CustomerPatch::default() };
-            self.sandbox.put_customer(recipient(n).trim_start_matches('+'), window).unwrap();
+            stage.sandbox.put_customer(recipient(n).trim_start_matches('+'), window).unwrap();
         }
-        let out = tokio::spawn(send_all(self.api.clone(), self.device.clone()));
-        let inward = tokio::spawn(say_all(self.sandbox.clone()));
+        let out = tokio::spawn(send_all(stage.api.clone(), stage.device.clone()));
+        let inward = tokio::spawn(say_all(stage.sandbox.clone()));
         for round in 0..rounds {
-            let wait = 100 + self.draw(900);
+            let wait = 100 + stage.random.draw(900);
             tokio::time::sleep(Duration::from_millis(wait)).await;
-            self.server.kill().await;
-            eprintln!("killed {} of {rounds} after {wait} ms", round + 1);
-            // Sometimes it is back at once, sometimes Meta has to wait.
-            tokio::time::sleep(Duration::from_millis(self.draw(300))).await;
-            self.server.start().await;
+            stage.kill(&format!("{} of {rounds}, after {wait} ms", round + 1)).await;
+            stage.revive().await;
         }
         let accepted = out.await.unwrap();
         inward.await.unwrap();
-        check::until_quiet(&self.api, &self.sandbox, self.policy).await;
-        check::outgoing(&self.api, &self.sandbox, self.policy, &accepted).await;
-        check::incoming(&self.api, &self.sandbox, self.policy).await;
-        self.server.stop().await;
-        self.sandbox.stop().await;
-        self.place.remove().await;
-    }
-
-    /// A number below `most`; the same seed gives the same numbers.
-    fn draw(&mut self, most: u64) -> u64 {
-        // xorshift64 (Marsaglia 2003).
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random % most
+        check::until_quiet(&stage.api, &stage.sandbox, policy).await;
+        check::outgoing(&stage.api, &stage.sandbox, policy, &accepted).await;
+        check::incoming(&stage.api, &stage.sandbox, policy).await;
+        stage.clear().await;
     }
 }
 
-async fn register(api: &Api, policy: Policy) -> String {
-    let settings = match policy {
+fn settings(policy: Policy) -> Value {
+    match policy {
         Policy::Hold => json!({ "uncertain": "hold", "settle_seconds": 2 }),
         Policy::Resend => {
             json!({ "uncertain": "resend", "resend_after_seconds": RESEND_AFTER })
         }
-    };
-    let body = json!({
-        "name": "Crash",
-        "channel": "cloud_api",
-        "address": DEFAULT_PHONE_NUMBER_ID,
-        "parent": DEFAULT_WABA_ID,
-        "credential": DEFAULT_TOKEN,
-        "settings": settings,
-    });
-    let made = api.post("/devices", &body, "device").await;
-    made["device"]["id"].as_str().unwrap().to_owned()
+    }
 }
 
 async fn rule(api: &Api, device: &str) {

@@ -1,21 +1,50 @@
 //! A platform with its face, on a sandbox of Meta's, with two tenants that have one of everything.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
+use chrono::TimeDelta;
+use kabar::accounts::{Networks, PasswordCost};
 use kabar::cloud_api::GraphConfig;
 use kabar::cloud_api::webhook::signature;
-use kabar::core::{ExposeSecret as _, Permission, Role, Secret};
+use kabar::core::{Clock, ExposeSecret as _, Permission, Role, Secret, SystemClock, Timestamp};
 use kabar::devices::installation_app;
+use kabar::mail::FileMailer;
 use kabar::{DatabaseUrl, KeyRing, Platform};
 use kabar_sandbox::{NewAccount, NewNumber, Sandbox, SandboxConfig};
-use kabar_server::{AppSettings, app};
+use kabar_server::{AppSettings, Proxies, ProxyHeader, app};
 use poem::endpoint::BoxEndpoint;
-use poem::http::{HeaderMap, Method};
-use poem::{Endpoint as _, EndpointExt as _, Request, Response};
+use poem::http::uri::Scheme;
+use poem::http::{self, HeaderMap, Method, Uri};
+use poem::web::{LocalAddr, RemoteAddr};
+use poem::{Addr, Endpoint as _, EndpointExt as _, Request, RequestParts, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::dump::Rows;
+use crate::operations::{broadcast, template};
+
+/// The proxy that the face trusts.
+pub const PROXY: &str = "10.9.9.9";
+/// The password of every owner.
+pub const PASSWORD: &str = "correct horse battery";
+
+/// The time that it is, and some more: tests set it ahead.
+#[derive(Debug, Default)]
+pub struct Ahead(AtomicI64);
+
+impl Ahead {
+    pub fn advance(&self, step: TimeDelta) {
+        self.0.fetch_add(step.num_seconds(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + TimeDelta::seconds(self.0.load(Ordering::SeqCst))
+    }
+}
 
 pub const APP_SECRET: &str = "the app's secret";
 pub const VERIFY_TOKEN: &str = "the verify token";
@@ -75,11 +104,13 @@ pub struct Call {
     pub path: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// Who connects; this machine when absent.
+    pub peer: Option<IpAddr>,
 }
 
 impl Call {
     pub fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), headers: Vec::new(), body: Vec::new() }
+        Self { method, path: path.into(), headers: Vec::new(), body: Vec::new(), peer: None }
     }
 
     pub fn get(path: impl Into<String>) -> Self {
@@ -92,6 +123,16 @@ impl Call {
 
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// From an address, as a trusted proxy tells.
+    pub fn forwarded(self, address: &str) -> Self {
+        self.header("x-forwarded-for", address)
+    }
+
+    pub fn from(mut self, peer: &str) -> Self {
+        self.peer = Some(peer.parse().unwrap());
         self
     }
 
@@ -151,6 +192,24 @@ pub struct Tenant {
     pub waiting: String,
     pub media: String,
     pub rule: String,
+    pub template: String,
+    pub broadcast: String,
+    pub bulk: String,
+    pub webhook: String,
+    /// A delivery that waits.
+    pub delivery: String,
+    pub resend: String,
+    pub history: String,
+    pub export: String,
+    /// The owner, logged in.
+    pub session: String,
+    pub access: String,
+    pub group: String,
+    /// An import that is still to be read.
+    pub import: String,
+    /// An export of contacts that is still to be written.
+    /// An export of everything that is known of the contact.
+    pub personal: String,
 }
 
 impl Tenant {
@@ -169,6 +228,18 @@ impl Tenant {
             &self.waiting,
             &self.media,
             &self.rule,
+            &self.template,
+            &self.broadcast,
+            &self.bulk,
+            &self.webhook,
+            &self.delivery,
+            &self.resend,
+            &self.history,
+            &self.session,
+            &self.group,
+            &self.import,
+            &self.export,
+            &self.personal,
         ]
     }
 }
@@ -179,8 +250,9 @@ pub struct Bed {
     pub rows: Rows,
     /// The provider's administrator.
     pub admin: String,
+    pub clock: Arc<Ahead>,
     face: BoxEndpoint<'static, Response>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Bed {
@@ -189,6 +261,13 @@ impl Bed {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("kabar.db").display());
         Self::on(&url, folder).await
+    }
+
+    /// On SQLite, with a face of its own.
+    pub async fn with(settings: AppSettings) -> Self {
+        let bed = Self::new().await;
+        let face = app(bed.platform.clone(), settings).boxed();
+        Self { face, ..bed }
     }
 
     /// Runs a test on every database that there is: SQLite, and PostgreSQL where it is named.
@@ -210,11 +289,15 @@ impl Bed {
         let graph =
             GraphConfig { base_url: sandbox.base_url().parse().unwrap(), ..GraphConfig::default() };
         let (_, keys) = KeyRing::generate();
+        let clock = Arc::new(Ahead::default());
         let platform = Platform::builder()
             .database(url.parse::<DatabaseUrl>().unwrap())
             .keys(KeyRing::parse(&keys).unwrap())
             .files(folder.path().join("files"))
             .graph(graph)
+            .clock(clock.clone())
+            .mailer(Arc::new(FileMailer::open(folder.path().join("mails"), "k@localhost").unwrap()))
+            .password_cost(PasswordCost { memory_kib: 8, passes: 1, lanes: 1 })
             .build()
             .await
             .unwrap();
@@ -225,16 +308,32 @@ impl Bed {
             .unwrap();
         let first = platform.accounts().ensure_provider("op@example.com").await.unwrap();
         let admin = first.unwrap().secret.expose_secret().to_owned();
-        let face = app(platform.clone(), AppSettings::default()).boxed();
-        Self { rows: Rows::open(url).await, platform, sandbox, admin, face, _folder: folder }
+        let proxies = Proxies {
+            trusted: Networks::parse(&[PROXY]).unwrap(),
+            header: ProxyHeader::XForwardedFor,
+        };
+        let settings = AppSettings { proxies, ..AppSettings::default() };
+        let face = app(platform.clone(), settings).boxed();
+        Self { rows: Rows::open(url).await, platform, sandbox, admin, clock, face, folder }
     }
 
-    pub async fn call(&self, call: Call) -> Answered {
-        let mut request = Request::builder().method(call.method).uri(call.path.parse().unwrap());
+    /// Calls; the body of the answer is still to come.
+    pub async fn open(&self, call: Call) -> Response {
+        let mut request =
+            http::Request::builder().method(call.method).uri(call.path.parse::<Uri>().unwrap());
         for (name, value) in call.headers {
             request = request.header(name, value);
         }
-        let response = self.face.call(request.body(call.body)).await.unwrap();
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let peer = SocketAddr::from((call.peer.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), 4711));
+        let peer = RemoteAddr(Addr::SocketAddr(peer));
+        let parts = RequestParts::from((parts, LocalAddr::default(), peer, Scheme::HTTP));
+        let request = Request::from_parts(parts, call.body.into());
+        self.face.call(request).await.unwrap()
+    }
+
+    pub async fn call(&self, call: Call) -> Answered {
+        let response = self.open(call).await;
         let (parts, body) = response.into_parts();
         Answered {
             status: parts.status.as_u16(),
@@ -325,6 +424,29 @@ impl Bed {
         self.call(call.bytes("application/json", body)).await
     }
 
+    /// Sets somebody's first password, and logs in with it.
+    pub async fn log_in_first(&self, email: &str, provider: bool) -> Value {
+        let token = self.platform.logins().password_token(email).await.unwrap().unwrap();
+        let body = json!({ "token": token.expose_secret(), "password": PASSWORD });
+        self.call(Call::post("/api/v1/auth/password/reset").json(&body)).await.expect(204);
+        let path = if provider { "/api/v1/auth/provider/login" } else { "/api/v1/auth/login" };
+        let body = json!({ "email": email, "password": PASSWORD });
+        self.call(Call::post(path).json(&body)).await.expect(200)
+    }
+
+    /// Sends the mails that wait; returns all that were ever sent, as text.
+    pub async fn mails(&self) -> Vec<String> {
+        self.platform.drain().await.unwrap();
+        let Ok(entries) = std::fs::read_dir(self.folder.path().join("mails")) else {
+            return Vec::new();
+        };
+        let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        let soft = "=\r\n";
+        let read = |path| std::fs::read_to_string(path).unwrap().replace(soft, "");
+        files.into_iter().map(read).collect()
+    }
+
     /// A tenant with one of everything.
     pub async fn tenant(&self, seed: u32) -> Tenant {
         let new = json!({
@@ -334,6 +456,7 @@ impl Bed {
         let made = self.make("/accounts", &self.admin, None, &new).await;
         let account = text(&made["account"]["id"]);
         let user = text(&made["owner"]["id"]);
+        let logged_in = self.log_in_first(&format!("owner{seed}@example.com"), false).await;
         let (key, token) = self.key(Role::Customer, Some(&account)).await;
         let (_, agent) = self.key(Role::Agent, Some(&account)).await;
         let new = json!({ "name": "App", "app_secret": "s", "verify_token": "v" });
@@ -359,7 +482,32 @@ impl Bed {
         let upload = upload.file("a.txt", "text/plain", "b", b"hello");
         let media = self.call(upload).await.expect(201);
         let rule = self.make("/rules", &token, None, &rule(&device_id)).await;
+        let template = self.make("/templates", &token, None, &template("greeting")).await;
+        let broadcast = self.make("/broadcasts", &token, None, &broadcast(&device_id)).await;
+        let none = json!({ "action": "cancel", "filter": { "reference": "none" } });
+        let bulk = self.make("/bulk-actions", &token, None, &none).await;
+        let new = json!({ "url": "https://hooks.example.com/", "events": ["webhook.*"] });
+        let webhook = text(&self.make("/webhooks", &token, None, &new).await["webhook"]["id"]);
+        let path = format!("/webhooks/{webhook}/test");
+        let delivery = text(&self.make(&path, &token, None, &json!({})).await["id"]);
+        let resend = text(&self.make("/resends", &token, None, &json!({})).await["id"]);
+        let new = json!({ "format": "csv" });
+        let history = self.make("/exports/messages", &token, None, &new).await;
+        let group = self.make("/groups", &token, None, &json!({ "name": "Friends" })).await;
+        let upload = Call::post("/api/v1/contact-imports").bearer(&token);
+        let upload = upload.file("a.csv", "text/csv", "b", b"phone\n+628111222333");
+        let import = self.call(upload).await.expect(202);
+        let export = json!({ "format": "csv" });
+        let export = self.make("/contact-exports", &token, None, &export).await;
+        let path = format!("/contacts/{}/export", text(&message["contact_id"]));
+        let personal = self.make(&path, &token, None, &json!({})).await;
         Tenant {
+            template: text(&template["id"]),
+            broadcast: text(&broadcast["id"]),
+            bulk: text(&bulk["id"]),
+            webhook,
+            delivery,
+            resend,
             user,
             key,
             agent,
@@ -373,6 +521,13 @@ impl Bed {
             waiting: text(&sent["messages"][0]["id"]),
             media: text(&media["id"]),
             rule: text(&rule["id"]),
+            history: text(&history["id"]),
+            session: text(&logged_in["session_id"]),
+            access: text(&logged_in["access_token"]),
+            group: text(&group["id"]),
+            import: text(&import["id"]),
+            export: text(&export["id"]),
+            personal: text(&personal["id"]),
             device: device_id,
             account,
             token,

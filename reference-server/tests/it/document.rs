@@ -25,7 +25,10 @@ fn every_operation_is_described() {
             }
             assert!(ids.insert(operation["operationId"].to_string()), "{place}: its id is taken");
             assert_eq!(operation["tags"].as_array().unwrap().len(), 1, "{place}");
-            assert!(!operation["security"].as_array().unwrap().is_empty(), "{place}");
+            let description = operation["description"].as_str().unwrap().replace('\n', " ");
+            let public = description.contains("Needs nothing.");
+            let secured = operation["security"].as_array().is_some_and(|list| !list.is_empty());
+            assert_ne!(public, secured, "{place}");
             let responses = operation["responses"].as_object().unwrap();
             for status in ["400", "401", "403", "404", "422", "503"] {
                 let name = format!("Problem{status}");
@@ -41,7 +44,7 @@ fn every_operation_is_described() {
                 && (responses.contains_key("201") || responses.contains_key("202"));
             let parameters = operation["parameters"].as_array().unwrap();
             let keyed = parameters.iter().any(|one| one["name"] == "Idempotency-Key");
-            assert_eq!(made, keyed, "{place}");
+            assert!(!made || keyed, "{place}");
         }
     }
     assert!(ids.len() > 40);

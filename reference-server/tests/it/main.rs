@@ -5,15 +5,22 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::match_same_arms,
     unreachable_pub,
     reason = "tests fail by panicking"
 )]
 
+mod auth;
 mod bed;
+mod contacts;
 mod document;
 mod dump;
 mod errors;
+mod front;
 mod idempotency;
+mod insights;
+mod live;
+mod logs;
 mod matrix;
 mod operations;
 mod roads;

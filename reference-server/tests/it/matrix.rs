@@ -6,7 +6,7 @@ use kabar::core::Role;
 use serde_json::Value;
 
 use crate::bed::{Bed, Call, Tenant};
-use crate::operations::{self, Operation, Reach, about_nobody, foreign_bodies, request};
+use crate::operations::{self, Needs, Operation, Reach, about_nobody, foreign_bodies, request};
 use crate::snapshots;
 
 #[test]
@@ -16,12 +16,15 @@ fn the_matrix_is_committed() {
          Made from the OpenAPI document by `UPDATE=1 cargo test -p kabar-server`; do not edit. Roles \
          are those of `kabar_core::Role`; a user may have further permissions by name, an API key has \
          exactly those it was made with. A device token reads its own device and sends and reads its \
-         messages.\n\n\
+         messages. *A session*: people who are logged in, for themselves, and no keys. *Nothing*: \
+         anybody.\n\n\
          | operation | | needs | whose | provider_admin | provider_staff | customer | agent | device token |\n\
          |---|---|---|---|---|---|---|---|---|\n",
     );
     for operation in operations::all() {
         let whose = match operation.reach {
+            _ if operation.is_own() => "oneself",
+            _ if operation.is_public() => "–",
             Reach::Installation => "installation",
             Reach::Account => "account",
             Reach::Either => "account or provider",
@@ -30,7 +33,7 @@ fn the_matrix_is_committed() {
         let roles: Vec<&str> = Role::ALL.iter().map(|role| mark(operation.allows(*role))).collect();
         writeln!(
             text,
-            "| `{}` | `{} {}` | `{}` | {whose} | {} | {} |",
+            "| `{}` | `{} {}` | {} | {whose} | {} | {} |",
             operation.id,
             operation.method,
             operation.path,
@@ -45,7 +48,13 @@ fn the_matrix_is_committed() {
 
 /// What a device token holds: see `Principal::device`.
 fn by_device(operation: &Operation) -> bool {
-    ["devices:read", "messages:read", "messages:send"].contains(&operation.needs.as_str())
+    match operation.needs {
+        Needs::Permission(needs) => {
+            ["devices:read", "messages:read", "messages:send"].contains(&needs.as_str())
+        }
+        Needs::Session => false,
+        Needs::Nothing => true,
+    }
 }
 
 #[tokio::test]
@@ -53,11 +62,14 @@ async fn without_a_credential_nothing_works() {
     Bed::each(async |bed| {
         let tenant = bed.tenant(1).await;
         let before = bed.rows.dump().await;
-        for operation in operations::all() {
+        for operation in operations::all().into_iter().filter(|it| !it.is_public()) {
             bed.call(request(&operation, &tenant)).await.problem(401);
-            for garbage in
-                ["x", "kbr_00000000000000000000000000000000_AAAA", &format!("{}A", tenant.token)]
-            {
+            for garbage in [
+                "x",
+                "kbs_00000000000000000000000000000000_AAAA",
+                "kbr_00000000000000000000000000000000_AAAA",
+                &format!("{}A", tenant.token),
+            ] {
                 bed.call(request(&operation, &tenant).bearer(garbage)).await.problem(401);
             }
         }
@@ -78,9 +90,11 @@ async fn every_role_may_what_the_matrix_says() {
         let tenant = bed.tenant(1).await;
         for role in Role::ALL {
             let (token, provider) = holder(&bed, *role, &tenant).await;
-            for operation in operations::all() {
+            // As long as everything is refused the rows stay those that were read last.
+            let mut before = None;
+            for operation in operations::all().into_iter().filter(|it| !it.is_public()) {
                 // Where it is allowed it is asked about nobody: what is there stays for the next.
-                let allowed = operation.allows(*role);
+                let allowed = operation.allows(*role) && !operation.is_own();
                 let call = if allowed {
                     about_nobody(&operation, &tenant)
                 } else {
@@ -90,10 +104,13 @@ async fn every_role_may_what_the_matrix_says() {
                 if provider && operation.reach != Reach::Installation {
                     call = call.account(&tenant.account);
                 }
-                let before = bed.rows.dump().await;
+                if before.is_none() && !allowed {
+                    before = Some(bed.rows.dump().await);
+                }
                 let answered = bed.call(call).await;
                 let place = format!("{role} {}", operation.id);
                 if allowed {
+                    before = None;
                     assert!(
                         ![401, 403, 500].contains(&answered.status),
                         "{place}: {}",
@@ -105,7 +122,7 @@ async fn every_role_may_what_the_matrix_says() {
                 } else {
                     assert_eq!(answered.status, 403, "{place}: {}", answered.text());
                     answered.problem(403);
-                    assert_eq!(bed.rows.dump().await, before, "{place}");
+                    assert_eq!(Some(bed.rows.dump().await), before, "{place}");
                 }
             }
         }
@@ -117,7 +134,8 @@ async fn every_role_may_what_the_matrix_says() {
 async fn a_provider_names_the_account_or_means_its_own() {
     let bed = Bed::new().await;
     let tenant = bed.tenant(1).await;
-    for operation in operations::all() {
+    let asked = |it: &Operation| !it.is_public() && !it.is_own();
+    for operation in operations::all().into_iter().filter(asked) {
         let answered = bed.call(request(&operation, &tenant).bearer(&bed.admin)).await;
         match operation.reach {
             Reach::Account => {
@@ -141,6 +159,24 @@ async fn a_provider_names_the_account_or_means_its_own() {
     }
 }
 
+#[tokio::test]
+async fn an_account_that_nobody_has_does_not_exist() {
+    Bed::each(async |bed| {
+        let tenant = bed.tenant(1).await;
+        let before = bed.rows.dump().await;
+        let nobody = "acc_000000000000000000000000000000ff";
+        // Who logs in acts in no account yet.
+        let inside = |operation: &Operation| !operation.is_public() && !operation.is_own();
+        for operation in operations::all().into_iter().filter(inside) {
+            let call = request(&operation, &tenant).bearer(&bed.admin).account(nobody);
+            let problem = bed.call(call).await.problem(404);
+            assert_eq!(problem["errors"][0]["field"], "Kabar-Account", "{}", operation.id);
+        }
+        assert_eq!(bed.rows.dump().await, before);
+    })
+    .await;
+}
+
 #[track_caller]
 fn no_ids(answer: &Value, tenant: &Tenant, place: &str) {
     let text = answer.to_string();
@@ -154,21 +190,22 @@ async fn another_tenants_rows_do_not_exist() {
     Bed::each(async |bed| {
         let (other, own) = (bed.tenant(1).await, bed.tenant(2).await);
         let before = bed.rows.dump().await;
-        for operation in operations::all() {
+        for operation in operations::all().into_iter().filter(|it| !it.is_public()) {
             let place = &operation.id;
+            let token = if operation.is_own() { &own.access } else { &own.token };
             if operation.path.contains("{id}") {
-                let answered = bed.call(request(&operation, &other).bearer(&own.token)).await;
+                let answered = bed.call(request(&operation, &other).bearer(token)).await;
                 let status = if operation.allows(Role::Customer) { 404 } else { 403 };
                 assert_eq!(answered.status, status, "{place}: {}", answered.text());
                 no_ids(&without_details(&answered.problem(status)), &other, place);
             }
             if operation.allows(Role::Customer) {
-                let call = request(&operation, &own).bearer(&own.token).account(&other.account);
+                let call = request(&operation, &own).bearer(token).account(&other.account);
                 bed.call(call).await.problem(404);
             }
             if operation.is_list() && operation.allows(Role::Customer) {
                 let path = format!("/api/v1{}", operation.path);
-                let list = bed.call(Call::get(&path).bearer(&own.token)).await.expect(200);
+                let list = bed.call(Call::get(&path).bearer(token)).await.expect(200);
                 no_ids(&list, &other, place);
             }
         }
@@ -178,7 +215,9 @@ async fn another_tenants_rows_do_not_exist() {
             format!("/messages?conversation={}", other.conversation),
             format!("/conversations?device={}", other.device),
             format!("/rules?device={}", other.device),
+            format!("/deliveries?endpoint={}", other.webhook),
             "/contacts?phone=628120000001".to_owned(),
+            format!("/contacts?group={}", other.group),
         ] {
             let call = Call::get(format!("/api/v1{filter}")).bearer(&own.token);
             let list = bed.call(call).await.expect(200);
@@ -209,7 +248,7 @@ async fn a_device_token_reaches_its_device() {
     Bed::each(async |bed| {
         let (own, other) = (bed.tenant(1).await, bed.tenant(2).await);
         let before = bed.rows.dump().await;
-        for operation in operations::all() {
+        for operation in operations::all().into_iter().filter(|it| !it.is_public()) {
             let place = &operation.id;
             if !by_device(&operation) {
                 let answered = bed.call(request(&operation, &own).bearer(&own.device_token)).await;

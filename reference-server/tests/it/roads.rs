@@ -21,15 +21,27 @@ async fn a_message_goes_out_and_can_be_followed() {
         let list =
             bed.call(get("/messages?status=sent&direction=out".to_owned())).await.expect(200);
         assert_eq!(list["items"].as_array().unwrap().len(), 1);
-        let events = bed.call(get("/events".to_owned())).await.expect(200);
-        let kinds: Vec<&str> =
-            events["items"].as_array().unwrap().iter().filter_map(|e| e["kind"].as_str()).collect();
-        for kind in ["device.added", "message.received", "message.queued", "message.status"] {
-            assert!(kinds.contains(&kind), "{kinds:?}");
+        let mut missing = BTreeSet::from([
+            "device.added",
+            "message.received",
+            "message.queued",
+            "message.status",
+        ]);
+        let mut next = "0-0".to_owned();
+        loop {
+            let page = bed.call(get(format!("/events?after={next}"))).await.expect(200);
+            let items = page["items"].as_array().unwrap();
+            if items.is_empty() && missing.is_empty() {
+                assert_eq!(page, json!({ "items": [], "next": next, "gap": false }));
+                break;
+            }
+            for event in items {
+                missing.remove(event["kind"].as_str().unwrap());
+            }
+            next = text(&page["next"]);
+            // What others do on the same PostgreSQL holds the log back for a moment.
+            tokio::task::yield_now().await;
         }
-        let next = text(&events["next"]);
-        let rest = bed.call(get(format!("/events?after={next}"))).await.expect(200);
-        assert_eq!(rest, json!({ "items": [], "next": next }));
         let read = Call::post(format!("/api/v1/conversations/{}/read", tenant.conversation));
         let read = bed.call(read.bearer(&tenant.token).json(&json!({ "typing": true }))).await;
         // The sandbox did not send this message: it refuses the mark, and here it is read anyway.
@@ -188,6 +200,9 @@ async fn changes_are_read_back_and_written_down() {
             json!({ "app_id": null }),
         );
         assert_eq!(bed.call(back).await.expect(200)["app_id"], Value::Null);
+        // The last owner stays one.
+        let new = json!({ "email": "second@example.com", "name": "Second", "role": "customer" });
+        bed.make("/users", &tenant.token, None, &new).await;
         let user = patch(
             format!("/users/{}", tenant.user),
             json!({ "role": "agent", "permissions": ["rules:read"] }),

@@ -1,18 +1,10 @@
-//! The HTTP client below: ring as crypto provider, the platform's trust anchors or Mozilla's.
+//! The HTTP client below.
 
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, ClientBuilder, redirect};
+use reqwest::{Client, ClientBuilder, redirect};
 
 use super::{GraphConfig, GraphError};
-
-/// A program that installed its own provider keeps it.
-fn install_provider() {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Losing the race to another thread is as good as winning it.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    }
-}
 
 /// Idle connections are dropped sooner than a server would: a request that meets a closing
 /// connection leaves its outcome open.
@@ -28,18 +20,8 @@ fn builder(config: &GraphConfig) -> ClientBuilder {
         .redirect(redirect::Policy::none())
 }
 
-/// A client that trusts what the platform trusts, or, in a container without certificates,
-/// Mozilla's root programme.
+/// A client with the trust anchors that every call of ours has.
 pub(super) fn client(config: &GraphConfig) -> Result<Client, GraphError> {
-    install_provider();
-    builder(config).build().or_else(|platform| {
-        tracing::debug!(%platform, "no trust anchors on this platform; using the built-in ones");
-        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-            .iter()
-            .filter_map(|root| Certificate::from_der(root).ok());
-        builder(config)
-            .tls_certs_only(roots)
-            .build()
-            .map_err(|error| GraphError::Config(error.to_string()))
-    })
+    kabar_outbound::tls::client(|| builder(config))
+        .map_err(|error| GraphError::Config(error.to_string()))
 }

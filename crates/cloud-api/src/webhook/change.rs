@@ -136,7 +136,10 @@ pub(super) fn change(events: &mut Vec<ChannelEvent>, envelope: &Envelope, change
     let field = text(change, "field");
     match field.as_deref() {
         Some(field) if NOTICES.contains(&field) => {
-            events.push(notice(envelope, field, change));
+            let notice = notice(envelope, field, change);
+            let reach = reach(envelope, &notice, change);
+            events.push(notice);
+            events.extend(reach);
         }
         Some(field) if !CARRIERS.contains(&field) => {
             let problem = format!("the field `{field}` is not known");
@@ -175,6 +178,47 @@ fn notice(envelope: &Envelope, field: &str, change: &Value) -> ChannelEvent {
         },
         raw: change.clone(),
     }
+}
+
+/// The portfolio's messaging limit, where a notice tells it.
+fn reach(envelope: &Envelope, notice: &ChannelEvent, change: &Value) -> Option<ChannelEvent> {
+    let value = object(change, "value")?;
+    let limit = messaging_limit(value.get("max_daily_conversations_per_business")?)?;
+    let most = match limit {
+        MessagingLimit::People(most) => Some(most),
+        MessagingLimit::None => None,
+    };
+    let account = match &notice.body {
+        EventBody::Notice { account, .. } => account.clone(),
+        _ => envelope.account.clone(),
+    };
+    let body = EventBody::Reach { account, most };
+    Some(ChannelEvent { device: notice.device.clone(), body, raw: change.clone() })
+}
+
+/// How many people a portfolio may write to in a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MessagingLimit {
+    People(u32),
+    None,
+}
+
+/// A limit as a number (-1: none) or as a tier (`TIER_2K`, `TIER_UNLIMITED`); `None` for what is
+/// neither.
+fn messaging_limit(value: &Value) -> Option<MessagingLimit> {
+    if let Some(number) = value.as_i64() {
+        return Some(u32::try_from(number).map_or(MessagingLimit::None, MessagingLimit::People));
+    }
+    let tier = value.as_str()?;
+    let tier = tier.strip_prefix("TIER_").unwrap_or(tier);
+    if tier == "UNLIMITED" {
+        return Some(MessagingLimit::None);
+    }
+    let people = match tier.strip_suffix('K') {
+        Some(thousands) => thousands.parse::<u32>().ok()?.checked_mul(1_000)?,
+        None => tier.parse().ok()?,
+    };
+    Some(MessagingLimit::People(people))
 }
 
 fn carrier(
@@ -288,4 +332,29 @@ fn new_ids(scene: &Scene<'_>, place: &str, item: &Value) -> ChannelEvent {
         return scene.unknown(place, "the update does not tell old and new ids", item);
     }
     scene.event(EventBody::Identity { old, new }, item)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn messaging_limits_are_numbers_and_tiers() {
+        let people = |count| Some(MessagingLimit::People(count));
+        let none = Some(MessagingLimit::None);
+        for (value, limit) in [
+            (json!(250), people(250)),
+            (json!(-1), none),
+            (json!("TIER_250"), people(250)),
+            (json!("TIER_2K"), people(2_000)),
+            (json!("TIER_100K"), people(100_000)),
+            (json!("TIER_UNLIMITED"), none),
+            (json!("TIER_NEW"), None),
+            (json!(null), None),
+        ] {
+            assert_eq!(messaging_limit(&value), limit, "{value}");
+        }
+    }
 }

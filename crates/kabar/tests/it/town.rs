@@ -17,6 +17,7 @@ use kabar::core::{
 };
 use kabar::devices::{DevicePatch, DeviceSettings, Registration};
 use kabar::messaging::{Direction, Message, MessageFilter, NewMessage, RoadWork, To};
+use kabar::outbound::OutboundSettings;
 use kabar::{Database, Platform};
 use kabar_sandbox::{
     CustomerPatch, DEFAULT_APP_SECRET, DEFAULT_PHONE_NUMBER_ID, DEFAULT_TOKEN,
@@ -107,6 +108,25 @@ where
     each_town_with(Settings::default(), test).await;
 }
 
+/// Runs a test in a town whose webhooks may reach something, on each database.
+pub(crate) async fn each_town_reaching<F>(
+    outbound: OutboundSettings,
+    test: impl Fn(Town) -> F + Clone + Send + Sync + 'static,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    each_database(move |database| {
+        let (test, outbound) = (test.clone(), outbound.clone());
+        async move {
+            let town = Town::reaching(database, Settings::default(), outbound).await;
+            let sandbox = town.sandbox.clone();
+            test(town).await;
+            sandbox.stop().await;
+        }
+    })
+    .await;
+}
+
 /// Runs a test in a town with settings of the sandbox on each database.
 pub(crate) async fn each_town_with<F>(
     settings: Settings,
@@ -131,15 +151,23 @@ async fn platform(
     sandbox: &Sandbox,
     clock: Arc<TestClock>,
     folder: &std::path::Path,
+    outbound: OutboundSettings,
 ) -> Platform {
     let graph = GraphConfig {
         base_url: sandbox.base_url().parse().unwrap(),
         timeout: TIMEOUT,
         ..GraphConfig::default()
     };
-    let built =
-        Platform::builder().open_database(database).files(folder).graph(graph).clock(clock).build();
-    built.await.expect("the platform is built")
+    let builder =
+        Platform::builder().open_database(database).files(folder).graph(graph).clock(clock);
+    builder.outbound(outbound).build().await.expect("the platform is built")
+}
+
+/// The usual settings without a throughput: the clock of most tests stands still.
+fn unthrottled() -> DeviceSettings {
+    let mut settings = DeviceSettings::default();
+    settings.pacing.per_second = Some(0);
+    settings
 }
 
 async fn register(
@@ -154,7 +182,7 @@ async fn register(
         parent: Some(waba.to_owned()),
         credential: Some(Secret::from(token)),
         app: None,
-        settings: DeviceSettings::default(),
+        settings: unthrottled(),
     };
     let devices = platform.devices();
     let made = devices.register(&grant(account), registration, None).await;
@@ -163,6 +191,14 @@ async fn register(
 
 impl Town {
     async fn new(database: TestDatabase, settings: Settings) -> Self {
+        Self::reaching(database, settings, OutboundSettings::default()).await
+    }
+
+    async fn reaching(
+        database: TestDatabase,
+        settings: Settings,
+        outbound: OutboundSettings,
+    ) -> Self {
         let settings = Settings {
             delivery_delay_ms: DelayRange::NONE,
             read_delay_ms: DelayRange::NONE,
@@ -174,7 +210,8 @@ impl Town {
         let clock = Arc::new(TestClock::at(Timestamp::from_timestamp_millis(now).unwrap()));
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let platform =
-            platform(database.database.clone(), &sandbox, clock.clone(), folder.path()).await;
+            platform(database.database.clone(), &sandbox, clock.clone(), folder.path(), outbound)
+                .await;
         let hook = Arc::new(Hook {
             platform: platform.clone(),
             refusals: Mutex::default(),
@@ -205,12 +242,13 @@ impl Town {
     /// A second platform on the same database, as another node has it.
     pub(crate) async fn second_node(&self) -> Platform {
         let database = self.database.reopened().await;
-        platform(database, &self.sandbox, self.clock.clone(), self.folder.path()).await
+        let outbound = OutboundSettings::default();
+        platform(database, &self.sandbox, self.clock.clone(), self.folder.path(), outbound).await
     }
 
     /// Changes the device's settings.
     pub(crate) async fn settings(&self, change: impl FnOnce(&mut DeviceSettings)) {
-        let mut settings = DeviceSettings::default();
+        let mut settings = unthrottled();
         change(&mut settings);
         let patch = DevicePatch { settings: Some(settings), ..DevicePatch::default() };
         let devices = self.platform.devices();

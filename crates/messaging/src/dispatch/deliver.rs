@@ -1,20 +1,31 @@
 //! One message: prepare, commit `sending`, transmit.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use kabar_channel::{Accepted, Channel, DeviceLink, Outgoing, Prepared, Reason, SendError};
-use kabar_core::StoreError;
+use kabar_core::{MessageId, StoreError};
+use kabar_devices::Device;
 
+use super::admit::put_back;
 use super::hands::Claim;
 use super::outcome::Finished;
+use super::round::Limits;
 use super::{InHand, Inner, SCOPE};
+use crate::measure;
 use crate::message::{Body, Message, Stage, Status};
+use crate::pacing::Hold;
+use crate::send::status_event;
 
 /// A message that is prepared and wants to be sent.
 #[derive(Clone)]
 pub(super) struct Ready {
+    pub(super) device: Arc<Device>,
+    pub(super) limits: Limits,
     pub(super) message: Message,
+    /// What it was before it was taken in hand.
+    pub(super) was: Status,
     pub(super) claim: Claim,
     pub(super) prepared: Prepared,
 }
@@ -23,21 +34,24 @@ pub(super) struct Ready {
 pub(super) enum Started {
     /// `sending` is committed.
     Yes,
-    /// The claim was lost, the message was cancelled, or storage is away: nothing was sent, and
-    /// whoever claims the lane next finds the message as it is.
+    /// The claim was lost, the message was cancelled, a limit leaves no room, or storage is away:
+    /// nothing was sent, and whoever claims the lane next finds the message as it is.
     No,
 }
 
 impl Inner {
     pub(super) async fn deliver(self: &Arc<Self>, in_hand: InHand) {
-        let InHand { device, message, claim } = in_hand;
-        let link =
-            DeviceLink { fence: u64::try_from(claim.1).unwrap_or_default(), ..device.link() };
-        let Some(result) = self.send(&link, &message, claim).await else {
+        let claim = in_hand.claim;
+        let link = DeviceLink {
+            fence: u64::try_from(claim.1).unwrap_or_default(),
+            ..in_hand.device.link()
+        };
+        let Some(result) = self.send(&link, &in_hand).await else {
             return self.give_back(claim).await;
         };
-        let finished =
-            Finished { message: message.id, claim, attempt: message.attempts, device, result };
+        let InHand { device, limits, message, .. } = in_hand;
+        let attempt = message.attempts;
+        let finished = Finished { message: message.id, claim, attempt, device, limits, result };
         self.finish(finished).await;
     }
 
@@ -58,9 +72,9 @@ impl Inner {
     async fn send(
         self: &Arc<Self>,
         link: &DeviceLink,
-        message: &Message,
-        claim: Claim,
+        in_hand: &InHand,
     ) -> Option<Result<Accepted, SendError>> {
+        let (message, claim) = (&in_hand.message, in_hand.claim);
         let channel = match self.channels.of(link) {
             Ok(ports) => Arc::clone(ports.channel()),
             Err(error) => return Some(Err(error)),
@@ -73,8 +87,17 @@ impl Inner {
             Ok(prepared) => prepared,
             Err(error) => return Some(Err(error)),
         };
-        let ready = Ready { message: message.clone(), claim, prepared: prepared.clone() };
-        match self.start(ready).await {
+        let ready = Ready {
+            device: Arc::clone(&in_hand.device),
+            limits: in_hand.limits,
+            message: message.clone(),
+            was: in_hand.was,
+            claim,
+            prepared: prepared.clone(),
+        };
+        let started = self.start(ready).await;
+        self.pacer.started(claim.0);
+        match started {
             Started::Yes => {}
             Started::No => return None,
         }
@@ -83,7 +106,13 @@ impl Inner {
             let reason = Reason::new("lease", "the node was too slow to begin the send");
             return Some(Err(SendError::Retry { after: None, reason }));
         }
-        Some(channel.transmit(link, &outgoing, &prepared).await)
+        if let Some(pair) = in_hand.limits.pair {
+            self.pacer.pair_sent(claim.0, pair, self.clock.now());
+        }
+        let began = Instant::now();
+        let sent = channel.transmit(link, &outgoing, &prepared).await;
+        measure::transmitted(began.elapsed());
+        Some(sent)
     }
 
     async fn start(self: &Arc<Self>, ready: Ready) -> Started {
@@ -120,25 +149,37 @@ impl Inner {
         let claims: Vec<Claim> = batch.iter().map(|ready| ready.claim).collect();
         let mine: HashSet<Claim> =
             work.outbox(SCOPE).still_mine(self.node, &claims).await?.into_iter().collect();
-        let mut saved = Vec::with_capacity(batch.len());
+        let current = |ready: &Ready| {
+            let found = locked.iter().find(|message| message.id == ready.message.id);
+            found.filter(|message| is_claimed(message, ready) && mine.contains(&ready.claim))
+        };
+        let ready: Vec<&Ready> = batch.iter().filter(|ready| current(ready).is_some()).collect();
+        let holds = self.admit(&*work, &ready, now).await?;
+        let holds: HashMap<MessageId, Option<Hold>> =
+            ready.iter().map(|ready| ready.message.id).zip(holds).collect();
+        let (mut saved, mut events) = (Vec::with_capacity(ready.len()), Vec::new());
         let started = batch
             .iter()
             .map(|ready| {
-                let current = locked.iter().find(|message| message.id == ready.message.id);
-                let Some(current) = current.filter(|message| is_claimed(message, ready)) else {
+                let (Some(current), Some(hold)) = (current(ready), holds.get(&ready.message.id))
+                else {
                     return Started::No;
                 };
-                if !mine.contains(&ready.claim) {
-                    return Started::No;
-                }
                 let mut message = current.clone();
-                message.stage = Some(Stage::Sending);
                 message.prepared = Some(ready.prepared.clone());
-                message.updated_at = now;
+                let Some(hold) = *hold else {
+                    message.stage = Some(Stage::Sending);
+                    message.updated_at = now;
+                    saved.push(message);
+                    return Started::Yes;
+                };
+                put_back(&mut message, ready.was, hold, now);
+                events.push(status_event(&message, &current.standing(), now));
                 saved.push(message);
-                Started::Yes
+                Started::No
             })
             .collect();
+        work.events().append(&events).await?;
         work.outbox(SCOPE).save(&saved).await?;
         work.commit().await?;
         Ok(started)

@@ -9,42 +9,48 @@
 //! 4. the channel **transmits** it;
 //! 5. the **outcome** is committed, and the lane goes back.
 //!
+//! Limits are asked twice: before a lane is claimed, so that what must wait is left alone (`look.rs`),
+//! and in step 3, where the send is counted (`admit.rs`).
+//!
 //! Steps 3 and 5 are shared by all messages that are at them at the same time (one commit for
 //! many). A node that dies before 3 lost nothing; between 3 and 5 the message is uncertain.
 
+mod admit;
 mod deliver;
 mod hands;
+mod look;
 mod outcome;
 mod pacer;
+mod round;
+mod shares;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize};
 use std::time::Duration;
 
 use kabar_channel::Channels;
-use kabar_core::{
-    Clock, DeviceId, IdSource, InstallationScope, Store, StoreError, Timestamp, Topic, Wake,
-};
-use kabar_devices::{Device, DeviceState};
+use kabar_core::{Clock, IdSource, InstallationScope, Store, StoreError, Timestamp, Topic, Wake};
+use kabar_devices::Device;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::batch::Batcher;
-use crate::message::Message;
-use crate::policy::{self, Next};
-use crate::repo::{ClaimedLane, RoadWork, after};
-use crate::send::status_event;
+use crate::message::{Message, Status};
+use crate::repo::{RoadWork, after};
 use deliver::{Ready, Started};
 use hands::{Claim, Hands};
+pub(crate) use look::quiet;
 use outcome::Finished;
+pub(crate) use outcome::places;
 use pacer::Pacer;
+use round::{Limits, Round};
 
 pub(crate) const SCOPE: InstallationScope = InstallationScope::system("dispatch");
 
-/// Lanes of a removed device that are emptied in one unit of work.
-const ABANDON: u16 = 256;
+/// The shortest sleep between two looks.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
 
 /// How a dispatcher works.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +79,7 @@ struct Inner {
     store: Arc<dyn Store<dyn RoadWork>>,
     channels: Channels,
     clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
     wake: Arc<dyn Wake>,
     settings: DispatcherSettings,
     /// Since when statuses can reach this node.
@@ -80,6 +87,10 @@ struct Inner {
     /// This node, for as long as it lives.
     node: Uuid,
     pacer: Pacer,
+    /// Rounds so far: who comes first among equals.
+    turn: AtomicUsize,
+    /// When expired messages were looked for last, in seconds since 1970.
+    swept: AtomicI64,
     hands: Hands,
     tasks: TaskTracker,
     starting: Batcher<Ready, Started>,
@@ -88,8 +99,13 @@ struct Inner {
 
 /// A message in hand.
 struct InHand {
-    device: Device,
+    device: Arc<Device>,
+    limits: Limits,
     message: Message,
+    /// What it was before.
+    was: Status,
+    /// Whether it keeps the device's delay.
+    paced: bool,
     claim: Claim,
 }
 
@@ -99,7 +115,7 @@ impl Dispatcher {
         store: Arc<dyn Store<dyn RoadWork>>,
         channels: Channels,
         clock: Arc<dyn Clock>,
-        ids: &dyn IdSource,
+        ids: Arc<dyn IdSource>,
         wake: Arc<dyn Wake>,
         settings: DispatcherSettings,
     ) -> Self {
@@ -110,11 +126,14 @@ impl Dispatcher {
                 store,
                 channels,
                 clock,
+                ids,
                 wake,
                 settings,
                 up_since,
                 node,
                 pacer: Pacer::default(),
+                turn: AtomicUsize::new(0),
+                swept: AtomicI64::new(i64::MIN),
                 hands: Hands::default(),
                 tasks: TaskTracker::new(),
                 starting: Batcher::default(),
@@ -131,17 +150,15 @@ impl Dispatcher {
         let heart = self.beat();
         let work = async {
             while !stop.is_cancelled() {
-                let claimed = match self.inner.round().await {
-                    Ok(claimed) => claimed,
-                    Err(error) => {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "dispatch.round");
-                        0
-                    }
-                };
-                if claimed == 0 {
+                let round = self.inner.round().await.unwrap_or_else(|error| {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "dispatch.round");
+                    Round::default()
+                });
+                if round.taken == 0 {
+                    let wait = self.inner.wait_for(round.opens);
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        () = self.inner.wake.wait(Topic::Outbox, self.inner.settings.poll) => {}
+                        () = self.inner.wake.wait(Topic::Outbox, wait) => {}
                     }
                 }
             }
@@ -163,7 +180,7 @@ impl Dispatcher {
     pub async fn drain(&self) -> Result<usize, StoreError> {
         let mut all = 0;
         loop {
-            let claimed = self.inner.round().await?;
+            let claimed = self.inner.round().await?.taken;
             while self.inner.hands.len() > 0 {
                 tokio::task::yield_now().await;
             }
@@ -172,6 +189,15 @@ impl Dispatcher {
             }
             all += claimed;
         }
+    }
+
+    /// When something that waits may move next; `None` when nothing waits. For tests and
+    /// simulations that move the clock themselves, between two calls of [`Dispatcher::drain`].
+    ///
+    /// # Errors
+    /// What storage says.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.next_due().await
     }
 
     async fn beat(&self) {
@@ -188,155 +214,10 @@ impl Dispatcher {
 }
 
 impl Inner {
-    /// Looks once at every device that has something to send; returns how many messages were taken
-    /// in hand.
-    async fn round(self: &Arc<Self>) -> Result<usize, StoreError> {
-        let now = self.clock.now();
-        let work = self.store.read().await?;
-        let ready = work.outbox(SCOPE).ready_devices(now).await?;
-        let ready: Vec<DeviceId> =
-            ready.into_iter().filter(|device| self.pacer.may_send(*device, now)).collect();
-        if ready.is_empty() {
-            return Ok(0);
-        }
-        let devices = work.device_registry(SCOPE).by_ids(&ready).await?;
-        drop(work);
-        let devices: BTreeMap<DeviceId, Device> =
-            devices.into_iter().map(|device| (device.id, device)).collect();
-        let mut taken = 0;
-        for gone in ready.iter().filter(|device| !devices.contains_key(device)) {
-            taken += self.abandon(*gone, now).await?;
-        }
-        for device in devices.values() {
-            let slots = self.slots(device);
-            if slots == 0 {
-                continue;
-            }
-            match self.take(device, slots, now).await {
-                Ok(count) => taken += count,
-                Err(error) if error.is_transient() => return Err(error),
-                // What is wrong with one device's rows does not stop the others.
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::error!(device = %device.id, error, "dispatch.take");
-                }
-            }
-        }
-        Ok(taken)
-    }
-
-    /// Ends what waits on a device that was removed: nobody will ever send it. Returns how many
-    /// messages were ended.
-    async fn abandon(&self, device: DeviceId, now: Timestamp) -> Result<usize, StoreError> {
-        let until = after(now, self.settings.lease);
-        let work = self.store.begin().await?;
-        let claimed = work.outbox(SCOPE).claim(device, self.node, now, until, ABANDON).await?;
-        let back: Vec<Claim> = claimed.iter().map(|lane| (lane.lane, lane.fence)).collect();
-        let mut ended: Vec<Message> = claimed.into_iter().filter_map(|lane| lane.head).collect();
-        for message in &mut ended {
-            policy::abandon(message, now);
-        }
-        work.outbox(SCOPE).save(&ended).await?;
-        let events: Vec<_> = ended.iter().map(|message| status_event(message, now)).collect();
-        work.events().append(&events).await?;
-        work.outbox(SCOPE).release(self.node, &back).await?;
-        work.commit().await?;
-        Ok(ended.len())
-    }
-
-    /// How many more messages of the device may be in hand: what its channel allows, and a fair
-    /// share of what the node can do.
-    fn slots(&self, device: &Device) -> u16 {
-        let link = device.link();
-        let most = match device.state {
-            // One message finds out whether it works again.
-            DeviceState::Disconnected => 1,
-            _ => self
-                .channels
-                .get(&link.channel)
-                .map_or(1, |ports| ports.channel().capabilities(&link).in_flight),
-        };
-        let free = self.settings.parallel.saturating_sub(self.hands.len());
-        let slots = most.saturating_sub(self.pacer.in_hand(device.id)).min(free.div_ceil(2));
-        u16::try_from(slots).unwrap_or(u16::MAX)
-    }
-
-    /// Claims lanes of a device and takes their heads in hand; returns in how many something moved.
-    async fn take(
-        self: &Arc<Self>,
-        device: &Device,
-        slots: u16,
-        now: Timestamp,
-    ) -> Result<usize, StoreError> {
-        let until = after(now, self.settings.lease);
-        let leased = Instant::now() + self.settings.lease;
-        let work = self.store.begin().await?;
-        let claimed = work.outbox(SCOPE).claim(device.id, self.node, now, until, slots).await?;
-        if claimed.is_empty() {
-            return Ok(0);
-        }
-        // A head that somebody else changes right now moves when they are done, and they wake us.
-        let moved = claimed.iter().filter(|lane| lane.head.is_some()).count();
-        let (send, settled, back) = self.sort(device, claimed, now);
-        let changed: Vec<Message> =
-            send.iter().map(|in_hand| &in_hand.message).chain(&settled).cloned().collect();
-        work.outbox(SCOPE).save(&changed).await?;
-        let events: Vec<_> = changed.iter().map(|message| status_event(message, now)).collect();
-        work.events().append(&events).await?;
-        work.outbox(SCOPE).release(self.node, &back).await?;
-        work.commit().await?;
-        for in_hand in send {
-            self.spawn(in_hand, leased);
-        }
-        Ok(moved)
-    }
-
-    /// What can be sent, the heads about which something else was decided, and the lanes that go
-    /// back at once.
-    fn sort(
-        &self,
-        device: &Device,
-        claimed: Vec<ClaimedLane>,
-        now: Timestamp,
-    ) -> (Vec<InHand>, Vec<Message>, Vec<Claim>) {
-        let link = device.link();
-        let safety =
-            self.channels.get(&link.channel).map_or(kabar_channel::RetrySafety::Never, |ports| {
-                ports.channel().capabilities(&link).retry
-            });
-        let (mut send, mut settled, mut back) = (Vec::new(), Vec::new(), Vec::new());
-        for ClaimedLane { lane, fence, head } in claimed {
-            let claim = (lane, fence);
-            let Some(mut message) = head else {
-                back.push(claim);
-                continue;
-            };
-            if let Some(until) = policy::unheard(&message, &device.settings, self.up_since)
-                && until > now
-                && safety == kabar_channel::RetrySafety::Never
-            {
-                message.next_at = until;
-                message.held_until = Some(until);
-                settled.push(message);
-                back.push(claim);
-                continue;
-            }
-            match policy::next(&mut message, &device.settings, safety, now) {
-                Next::Send => send.push(InHand { device: device.clone(), message, claim }),
-                Next::Settled => {
-                    settled.push(message);
-                    back.push(claim);
-                }
-                Next::Wait => back.push(claim),
-            }
-        }
-        (send, settled, back)
-    }
-
     fn spawn(self: &Arc<Self>, in_hand: InHand, leased: Instant) {
         let claim = in_hand.claim;
         self.hands.take(claim, leased);
-        self.pacer.took(claim.0.device);
+        self.pacer.took(in_hand.device.account, claim.0, in_hand.paced);
         let inner = Arc::clone(self);
         let task = async move {
             let done = Done { inner: Arc::clone(&inner), claim };
@@ -344,6 +225,13 @@ impl Inner {
             drop(done);
         };
         self.tasks.spawn(task);
+    }
+
+    /// How long to sleep when nothing can be done before `opens`.
+    fn wait_for(&self, opens: Option<Timestamp>) -> Duration {
+        let now = self.clock.now();
+        let until = opens.map_or(Duration::MAX, |opens| (opens - now).to_std().unwrap_or_default());
+        until.clamp(SHORTEST_SLEEP, self.settings.poll.max(SHORTEST_SLEEP))
     }
 
     async fn repair(&self) -> Result<(), StoreError> {
@@ -383,7 +271,7 @@ struct Done {
 
 impl Drop for Done {
     fn drop(&mut self) {
-        self.inner.pacer.gave_back(self.claim.0.device);
+        self.inner.pacer.gave_back(self.claim.0);
         self.inner.hands.put_down(self.claim);
         self.inner.wake.wake(Topic::Outbox);
     }

@@ -1,6 +1,6 @@
 //! What came of a send is stored, whatever it takes: nobody else knows it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +10,12 @@ use kabar_devices::{Device, DeviceState};
 use kabar_events::{Fact, NewEvent};
 
 use super::hands::Claim;
+use super::round::Limits;
 use super::{Inner, SCOPE};
 use crate::intake::unpark;
+use crate::measure;
 use crate::message::{Message, Status};
+use crate::pacing::pace::throughput;
 use crate::policy::{self, DeviceEffect};
 use crate::repo::RoadWork;
 use crate::send::status_event;
@@ -24,7 +27,8 @@ pub(super) struct Finished {
     pub(super) message: MessageId,
     pub(super) claim: Claim,
     pub(super) attempt: u32,
-    pub(super) device: Device,
+    pub(super) device: Arc<Device>,
+    pub(super) limits: Limits,
     pub(super) result: Result<Accepted, SendError>,
 }
 
@@ -64,6 +68,11 @@ impl Inner {
                 stored => break stored.map_err(Arc::new),
             }
         };
+        if stored.is_ok() {
+            measure::finished(
+                batch.iter().map(|done| (done.device.channel.as_str(), &done.result)),
+            );
+        }
         batch.iter().map(|_| stored.clone()).collect()
     }
 
@@ -81,15 +90,17 @@ impl Inner {
             let Some(mut message) = current.cloned() else {
                 continue;
             };
-            let before = message.status;
+            let before = message.standing();
             let effect = self.apply(&mut message, finished, now);
-            effects.push((finished.device.clone(), effect, finished.result.is_ok()));
-            if message.status != before {
-                events.push(status_event(&message, now));
+            effects.push((Arc::clone(&finished.device), effect, finished.result.is_ok()));
+            if message.standing() != before {
+                events.push(status_event(&message, &before, now));
             }
             saved.push(message);
         }
         work.outbox(SCOPE).save(&saved).await?;
+        // Before what parked statuses tell: the log says `sent` before it says `read`.
+        work.events().append(&events).await?;
         let wire_ids: Vec<(DeviceId, String)> = saved
             .iter()
             .filter_map(|message| Some((message.device, message.wire_id.clone()?)))
@@ -97,8 +108,9 @@ impl Inner {
         unpark(&*work, &wire_ids, now).await?;
         let claims: Vec<Claim> = batch.iter().map(|finished| finished.claim).collect();
         work.outbox(SCOPE).release(self.node, &claims).await?;
-        events.extend(device_events(&*work, &effects, now).await?);
+        let events = device_events(&*work, &effects, now).await?;
         work.events().append(&events).await?;
+        self.slow_down(&*work, batch, &effects, now).await?;
         work.commit().await?;
         for (device, effect, _) in effects {
             if let DeviceEffect::Pause { until, .. } | DeviceEffect::Down { until, .. } = effect {
@@ -106,6 +118,41 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// Tells every node what the network asked for: a pause of the number, of its business account
+    /// or of its app, and half the speed of a number that sends too fast.
+    async fn slow_down(
+        &self,
+        work: &(dyn RoadWork + '_),
+        batch: &[Finished],
+        effects: &[(Arc<Device>, DeviceEffect, bool)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (mut pauses, mut slowed) = (Vec::new(), BTreeMap::new());
+        for (device, effect, _) in effects {
+            if let DeviceEffect::Pause { until, code } = effect {
+                pauses.push((place(device, code), *until));
+                if code == TOO_FAST {
+                    slowed.insert(device.id, device);
+                }
+            }
+        }
+        if pauses.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<DeviceId> = slowed.keys().copied().collect();
+        let mut paces: Vec<_> = work.pacing(SCOPE).lock(&ids).await?.into_iter().collect();
+        for (id, pace) in &mut paces {
+            let finished = batch.iter().find(|finished| finished.device.id == *id);
+            if let Some(Finished { device, limits, .. }) = finished {
+                pace.slow_down(throughput(&device.settings.pacing, limits.per_second), now);
+            }
+        }
+        if !paces.is_empty() {
+            work.pacing(SCOPE).save(&paces, &[]).await?;
+        }
+        work.pacing(SCOPE).pause(&pauses).await
     }
 
     fn apply(&self, message: &mut Message, finished: &Finished, now: Timestamp) -> DeviceEffect {
@@ -135,10 +182,35 @@ impl Inner {
     }
 }
 
+/// The code of a number that sends faster than its throughput.
+const TOO_FAST: &str = "130429";
+/// The code of an app that makes too many calls: everything that goes through it waits.
+const APP_LIMIT: &str = "4";
+/// The code of a business account for which too many calls are made: all its numbers wait.
+const BUSINESS_LIMIT: &str = "80007";
+
+/// The places that can make a device wait, by the names under which their pauses are kept.
+pub(crate) fn places(device: &Device) -> Vec<String> {
+    ["", APP_LIMIT, BUSINESS_LIMIT].iter().map(|code| place(device, code)).collect()
+}
+
+/// Where the network keeps the limit behind a code.
+fn place(device: &Device, code: &str) -> String {
+    let channel = &device.channel;
+    match (code, &device.parent) {
+        (APP_LIMIT, _) => {
+            let app = device.app.map_or_else(|| "installation".to_owned(), |app| app.to_string());
+            format!("app:{channel}:{app}")
+        }
+        (BUSINESS_LIMIT, Some(parent)) => format!("business:{channel}:{parent}"),
+        _ => format!("device:{}", device.id),
+    }
+}
+
 /// Stores what the outcomes say about the devices themselves.
 async fn device_events(
     work: &(dyn RoadWork + '_),
-    effects: &[(Device, DeviceEffect, bool)],
+    effects: &[(Arc<Device>, DeviceEffect, bool)],
     now: Timestamp,
 ) -> Result<Vec<NewEvent>, StoreError> {
     let mut events = Vec::new();

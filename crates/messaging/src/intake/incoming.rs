@@ -14,7 +14,8 @@ use kabar_jobs::NewJob;
 
 use super::{Road, SCOPE, by_account};
 use crate::message::{Body, Direction, Lane, Message, Origin, Purpose, Status};
-use crate::repo::{Chats, Touch, after, chats};
+use crate::opt_out;
+use crate::repo::{Chats, Touch, Wrote, after, chats};
 use crate::{ANSWER_JOB, FETCH_MEDIA_JOB};
 
 /// Meta's customer-service window: 24 hours after the customer wrote.
@@ -64,7 +65,7 @@ impl Arrival {
     }
 
     /// Whether an automatic answer may answer it: a contact wrote it just now, on a device that
-    /// answers, and the contact is not the device itself.
+    /// has something to answer, and the contact is not the device itself.
     fn wants_answer(&self, own_numbers: &HashSet<String>) -> bool {
         let from_ourselves = self
             .message
@@ -74,6 +75,7 @@ impl Arrival {
             .is_some_and(|phone| own_numbers.contains(phone.as_str()));
         self.way == Way::Live
             && self.device.settings.autoreply
+            && (self.device.has_rules || self.device.settings.default_reply.is_some())
             && self.message.content.wants_answer()
             && (self.message.group.is_none() || self.device.settings.groups)
             && !from_ourselves
@@ -105,7 +107,7 @@ async fn store_account(
         .iter()
         .zip(&resolved)
         .map(|(arrival, resolved)| Lane { device: arrival.device.id, contact: resolved.contact });
-    let chats = chats(road.work, scope, lanes, road.ids, road.now).await?;
+    let chats = chats(road.work, scope, lanes, road.ids, road.now, Wrote::Other).await?;
     let known = referred(road, scope, &arrivals).await?;
     let messages: Vec<Message> = arrivals
         .iter()
@@ -126,7 +128,15 @@ async fn store_account(
     road.work.contacts(scope).set_profile_names(&names, road.now).await?;
     road.work.events().append(&received(&fresh, road.now)).await?;
     let own = own_numbers(road, &fresh).await?;
-    road.work.jobs().enqueue(&jobs(road, &fresh, &own)).await
+    let heard: Vec<&Message> = fresh
+        .iter()
+        .filter(|(arrival, _)| arrival.way == Way::Live && arrival.message.group.is_none())
+        .map(|(_, message)| *message)
+        .collect();
+    let confirmed = opt_out::heed(road.work, scope, &heard, road.ids, road.now).await?;
+    let mut jobs = jobs(road, &fresh, &own, &opt_out::answered(&confirmed));
+    jobs.extend(confirmed.into_iter().map(|(_, job)| job));
+    road.work.jobs().enqueue(&jobs).await
 }
 
 /// The same message twice in one batch is one message.
@@ -237,6 +247,7 @@ fn message(
         reply_to_id: message.reply_to.as_ref().and_then(find),
         reply_to: message.reply_to.clone(),
         target_id: message.content.target().and_then(find),
+        retry_of: None,
         choices: Vec::new(),
         downgraded_from: None,
         body: Body::In(message.content.clone()),
@@ -303,7 +314,8 @@ fn received(fresh: &[(&Arrival, &Message)], now: Timestamp) -> Vec<NewEvent> {
             device_id: message.device,
             conversation_id: message.conversation,
             contact_id: message.contact,
-            content: message.body.kind().to_owned(),
+            status: message.status.to_string(),
+            traits: message.traits(),
         },
     });
     events.collect()
@@ -334,6 +346,7 @@ fn jobs(
     road: &Road<'_>,
     fresh: &[(&Arrival, &Message)],
     own_numbers: &HashSet<String>,
+    answered: &HashSet<MessageId>,
 ) -> Vec<NewJob> {
     let mut jobs = Vec::new();
     for (arrival, message) in fresh {
@@ -350,7 +363,7 @@ fn jobs(
         if arrival.message.content.file().is_some() {
             job(FETCH_MEDIA_JOB, None);
         }
-        if arrival.wants_answer(own_numbers) {
+        if arrival.wants_answer(own_numbers) && !answered.contains(&message.id) {
             job(ANSWER_JOB, Some(message.conversation.to_string()));
         }
     }

@@ -7,8 +7,9 @@
 
 mod incoming;
 mod statuses;
+mod storer;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -17,36 +18,43 @@ use kabar_channel::{
     StatusUpdate,
 };
 use kabar_contacts::people::{self, Person};
+use kabar_contacts::preferences::{self, Wish};
+use kabar_contacts::{PreferenceChange, PreferenceSource, StopScope};
 use kabar_core::{
-    AccountId, Clock, IdSource, InstallationScope, Store, StoreError, Timestamp, Topic, Wake,
+    AccountId, Clock, IdSource, InstallationScope, Store, StoreError, Timestamp, Wake,
 };
 use kabar_devices::Device;
 use kabar_events::{Fact, NewEvent};
 use sha2::{Digest as _, Sha256};
 
+use crate::gather::Gather;
+use crate::merge;
 use crate::repo::{QuarantineRow, RawRow, RoadWork};
 use incoming::Arrival;
 pub(crate) use statuses::unpark;
+use storer::Storer;
 
 /// Days for which a retried request is recognised: [`kabar_core::Once::KEPT_HOURS`].
 const ONCE_DAYS: u32 = 1;
-/// Days for which raw bodies are kept: as long as Meta may deliver them again.
-const RAW_DAYS: u32 = 7;
+/// Days for which offers are counted: the longest window of a frequency cap.
+const OFFER_DAYS: u32 = 30;
 /// Tries of a unit of work that met another one.
 const TRIES: u32 = 5;
 /// The most characters of a raw item that are kept in quarantine; the whole body is kept beside.
 const RAW: usize = 64 * 1024;
+/// Events of a batch that shares its unit of work with others, at most.
+const SMALL: usize = 10;
+/// Units of work that store batches at the same time, at most.
+const WORKERS: usize = 4;
 /// Events of one unit of work: a synchronisation of old messages can bring many thousands.
 const MOST: usize = 1_000;
 const SCOPE: InstallationScope = InstallationScope::system("intake");
 
-/// Stores what channels hand over.
+/// Stores what channels hand over. Small batches that come at the same time share a unit of work.
 #[derive(Clone)]
 pub struct MessageIntake {
-    store: Arc<dyn Store<dyn RoadWork>>,
-    clock: Arc<dyn Clock>,
-    ids: Arc<dyn IdSource>,
-    wake: Arc<dyn Wake>,
+    storer: Storer,
+    gather: Gather<Batch, Result<IntakeReport, StoreError>>,
 }
 
 impl MessageIntake {
@@ -57,7 +65,13 @@ impl MessageIntake {
         ids: Arc<dyn IdSource>,
         wake: Arc<dyn Wake>,
     ) -> Self {
-        Self { store, clock, ids, wake }
+        let storer = Storer { store, clock, ids, wake };
+        let worker = storer.clone();
+        let gather = Gather::new(WORKERS, move |batches| {
+            let worker = worker.clone();
+            async move { worker.together(batches).await }
+        });
+        Self { storer, gather }
     }
 
     /// Applies parked statuses whose message became known meanwhile; a safety net for statuses that
@@ -66,118 +80,41 @@ impl MessageIntake {
     /// # Errors
     /// What storage says.
     pub async fn settle_parked(&self) -> Result<usize, StoreError> {
-        let work = self.store.begin().await?;
+        let work = self.storer.store.begin().await?;
         let known = work.inbox(SCOPE).parked_with_message(500).await?;
         if known.is_empty() {
             return Ok(0);
         }
-        let applied = statuses::unpark(&*work, &known, self.clock.now()).await?;
+        let applied = statuses::unpark(&*work, &known, self.storer.clock.now()).await?;
         work.commit().await?;
         Ok(applied)
     }
 
-    /// Removes what is kept for a time only: answers to retried requests, and raw bodies.
+    /// Removes what is remembered for a day only: answers to retried requests.
     ///
     /// # Errors
     /// What storage says.
     pub async fn prune(&self) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let work = self.store.begin().await?;
+        let now = self.storer.clock.now();
+        let work = self.storer.store.begin().await?;
         let day = std::time::Duration::from_hours(24);
         let once = work.once().forget(now - day * ONCE_DAYS).await?;
-        let raw = work.inbox(SCOPE).prune_raw(now - day * RAW_DAYS).await?;
+        let pacing = work.pacing(SCOPE).prune(now - day, now - day * OFFER_DAYS).await?;
         work.commit().await?;
-        tracing::debug!(once, raw, "intake.prune");
+        tracing::debug!(once, pacing, "intake.prune");
         Ok(())
-    }
-
-    async fn store(
-        &self,
-        events: &[ChannelEvent],
-        raw: Option<&RawBody>,
-        within: Option<AccountId>,
-    ) -> Result<IntakeReport, StoreError> {
-        let mut tries = 1;
-        loop {
-            match self.try_store(events, raw, within).await {
-                Err(StoreError::Contended(_)) if tries < TRIES => tries += 1,
-                done => return done,
-            }
-        }
-    }
-
-    async fn try_store(
-        &self,
-        events: &[ChannelEvent],
-        raw: Option<&RawBody>,
-        within: Option<AccountId>,
-    ) -> Result<IntakeReport, StoreError> {
-        let now = self.clock.now();
-        let work = self.store.begin().await?;
-        if let Some(raw) = raw {
-            work.inbox(SCOPE).keep_raw(&raw_row(raw, &*self.ids, now)).await?;
-        }
-        let mut sorted = Sorted::default();
-        let devices = devices_of(&*work, events, within).await?;
-        for event in events {
-            sorted.add(event, &devices, &*self.ids, now);
-        }
-        let road = Road { work: &*work, ids: &*self.ids, now, within };
-        let report = road.store(sorted).await?;
-        work.commit().await?;
-        Ok(report)
-    }
-
-    /// Stores items one by one; what cannot be stored is kept raw.
-    async fn store_singly(
-        &self,
-        events: &[ChannelEvent],
-        raw: Option<&RawBody>,
-        within: Option<AccountId>,
-        cause: &StoreError,
-    ) -> Result<IntakeReport, StoreError> {
-        tracing::warn!(error = cause as &dyn std::error::Error, "intake.singly");
-        let mut report = self.store(&[], raw, None).await?;
-        for event in events {
-            match self.store(std::slice::from_ref(event), None, within).await {
-                Ok(one) => add(&mut report, one),
-                Err(error) if error.is_transient() => return Err(error),
-                Err(error) => {
-                    let work = self.store.begin().await?;
-                    let now = self.clock.now();
-                    let row = quarantine(event, &error.to_string(), None, &*self.ids, now);
-                    work.inbox(SCOPE).quarantine(&[row]).await?;
-                    work.commit().await?;
-                    report.quarantined += 1;
-                }
-            }
-        }
-        Ok(report)
     }
 }
 
 #[async_trait]
 impl Intake for MessageIntake {
     async fn accept(&self, batch: Batch) -> Result<IntakeReport, IntakeError> {
-        let mut report = IntakeReport::default();
-        if batch.events.is_empty() {
-            report = self.store(&[], batch.raw.as_ref(), batch.within).await?;
+        if batch.events.len() > SMALL {
+            return Ok(self.storer.one(&batch).await?);
         }
-        // Every chunk repeats safely, so a batch that breaks off half-way is simply delivered again.
-        for (index, events) in batch.events.chunks(MOST).enumerate() {
-            let raw = batch.raw.as_ref().filter(|_| index == 0);
-            let stored = match self.store(events, raw, batch.within).await {
-                Err(error) if !error.is_transient() => {
-                    self.store_singly(events, raw, batch.within, &error).await
-                }
-                stored => stored,
-            };
-            add(&mut report, stored?);
-        }
-        for topic in [Topic::Jobs, Topic::Outbox, Topic::Events] {
-            self.wake.wake(topic);
-        }
-        Ok(report)
+        let stored = self.gather.submit(batch).await;
+        let lost = || Err(StoreError::Unavailable("the unit of work ended half-way".into()));
+        Ok(stored.unwrap_or_else(lost)?)
     }
 }
 
@@ -227,7 +164,7 @@ type Devices = HashMap<DeviceAddress, Device>;
 
 async fn devices_of(
     work: &(dyn RoadWork + '_),
-    events: &[ChannelEvent],
+    events: &[&ChannelEvent],
     within: Option<AccountId>,
 ) -> Result<Devices, StoreError> {
     let mut addresses: Vec<DeviceAddress> =
@@ -256,6 +193,7 @@ struct Sorted {
     identities: Vec<(Device, Person)>,
     preferences: Vec<(Device, Person, bool)>,
     notices: Vec<(Option<Device>, Option<String>, String)>,
+    reaches: Vec<(Option<Device>, Option<String>, Option<u32>)>,
     quarantined: Vec<QuarantineRow>,
 }
 
@@ -264,6 +202,10 @@ impl Sorted {
         let device = event.device.as_ref().and_then(|address| devices.get(address));
         if let EventBody::Notice { field, account, .. } = &event.body {
             self.notices.push((device.cloned(), account.clone(), field.clone()));
+            return;
+        }
+        if let EventBody::Reach { account, most } = &event.body {
+            self.reaches.push((device.cloned(), account.clone(), *most));
             return;
         }
         if let EventBody::Unknown { problem, .. } = &event.body {
@@ -334,13 +276,24 @@ impl Road<'_> {
         statuses::store(self, sorted.statuses, &mut report).await?;
         self.preferences(sorted.preferences).await?;
         self.notices(sorted.notices).await?;
+        self.reaches(sorted.reaches).await?;
         Ok(report)
     }
 
     async fn identities(&self, changes: Vec<(Device, Person)>) -> Result<(), StoreError> {
         for (account, people) in by_account(changes.into_iter().map(|(d, p)| (d.account, p))) {
-            let mut repo = self.work.people(SCOPE.within(account));
-            people::resolve(&mut *repo, account, &people, self.ids, self.now).await?;
+            let scope = SCOPE.within(account);
+            let mut repo = self.work.people(scope);
+            let resolved =
+                people::resolve(&mut *repo, account, &people, self.ids, self.now).await?;
+            drop(repo);
+            for (person, resolved) in people.iter().zip(resolved) {
+                let (ids, now) = (self.ids, self.now);
+                let contact = resolved.contact;
+                let jobs =
+                    merge::found_to_be_one(self.work, scope, person, contact, ids, now).await?;
+                self.work.jobs().enqueue(&jobs).await?;
+            }
         }
         Ok(())
     }
@@ -353,14 +306,14 @@ impl Road<'_> {
                 people::resolve(&mut *repo, device.account, &[person], self.ids, self.now).await?;
             drop(repo);
             let ids: Vec<_> = resolved.iter().map(|resolved| resolved.contact).collect();
-            let mut contacts = self.work.contacts(scope);
-            for mut contact in contacts.by_ids(&ids).await? {
-                contact.marketing_stopped_at = (!wanted).then_some(self.now);
-                contact.updated_at = self.now;
-                contacts.update(&contact).await?;
-                let fact = Fact::ContactPreference { contact_id: contact.id, marketing: wanted };
-                self.append(device.account, fact).await?;
-            }
+            let wish = Wish {
+                change: if wanted { PreferenceChange::Resumed } else { PreferenceChange::Stopped },
+                scope: StopScope::Marketing,
+                source: PreferenceSource::Network,
+                detail: None,
+                message: None,
+            };
+            preferences::apply(self.work, scope, &ids, wish, self.ids, self.now).await?;
         }
         Ok(())
     }
@@ -370,20 +323,42 @@ impl Road<'_> {
         notices: Vec<(Option<Device>, Option<String>, String)>,
     ) -> Result<(), StoreError> {
         for (device, parent, field) in notices {
-            let about = match (device, parent) {
-                (Some(device), _) => vec![device],
-                (None, Some(parent)) => self.work.device_registry(SCOPE).by_parent(&parent).await?,
-                (None, None) => Vec::new(),
-            };
-            let told = about
-                .into_iter()
-                .filter(|device| self.within.is_none_or(|account| account == device.account));
-            for device in told {
+            for device in self.about(device, parent).await? {
                 let fact = Fact::DeviceNotice { device_id: Some(device.id), field: field.clone() };
                 self.append(device.account, fact).await?;
             }
         }
         Ok(())
+    }
+
+    /// Messaging limits, kept for the portfolios that the devices belong to.
+    async fn reaches(
+        &self,
+        reaches: Vec<(Option<Device>, Option<String>, Option<u32>)>,
+    ) -> Result<(), StoreError> {
+        for (device, parent, most) in reaches {
+            let devices = self.about(device, parent).await?;
+            let portfolios: BTreeSet<String> = devices.iter().map(Device::namespace).collect();
+            for portfolio in portfolios {
+                self.work.pacing(SCOPE).set_reach(&portfolio, most).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The devices that news of a device or of its account are about.
+    async fn about(
+        &self,
+        device: Option<Device>,
+        parent: Option<String>,
+    ) -> Result<Vec<Device>, StoreError> {
+        let mut about = match (device, parent) {
+            (Some(device), _) => vec![device],
+            (None, Some(parent)) => self.work.device_registry(SCOPE).by_parent(&parent).await?,
+            (None, None) => Vec::new(),
+        };
+        about.retain(|device| self.within.is_none_or(|account| account == device.account));
+        Ok(about)
     }
 
     async fn append(&self, account: AccountId, fact: Fact) -> Result<(), StoreError> {

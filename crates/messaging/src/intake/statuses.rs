@@ -82,15 +82,15 @@ async fn apply(
             continue;
         };
         receipts.extend(receipt(message, &update, now));
-        let before = message.status;
+        let before = message.standing();
         if !status::apply(message, &update, now) {
             applied.unchanged += 1;
             continue;
         }
         applied.changed += 1;
         changed.insert(message.id);
-        if message.status != before {
-            events.push(status_event(message, now));
+        if message.standing() != before {
+            events.push(status_event(message, &before, now));
         }
     }
     let touches = entry_points(&found);

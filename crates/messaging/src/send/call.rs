@@ -15,7 +15,8 @@ use kabar_devices::Device;
 use kabar_events::{Fact, NewEvent};
 
 use crate::message::{Body, Direction, Lane, Message, NewMessage, Status, To, downgraded};
-use crate::repo::{Chats, LaneEntry, RoadWork, Touch, after, chats};
+use crate::opt_out::{refusal, refuses};
+use crate::repo::{Chats, LaneEntry, RoadWork, Wrote, after, chats};
 
 use super::render::render;
 use super::{InvalidMessage, MessageError, REFERENCE, WIRE_ID, lane_entry};
@@ -37,6 +38,23 @@ struct Known<'a> {
     files: &'a HashSet<MediaId>,
 }
 
+/// What became of the messages of a call.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// Those that were taken, each with its place in the call.
+    pub(crate) messages: Vec<(usize, Message)>,
+    /// Those that cannot be sent.
+    pub(crate) refused: Vec<InvalidMessage>,
+}
+
+/// The messages of a call, by whether they can be sent.
+pub(super) struct Sorted {
+    /// The places of those that can, in the order of what was planned.
+    pub(super) places: Vec<usize>,
+    /// Those that cannot.
+    pub(super) refused: Vec<InvalidMessage>,
+}
+
 /// A message of a call whose recipient is known.
 struct Addressed<'a> {
     new: &'a NewMessage,
@@ -44,57 +62,119 @@ struct Addressed<'a> {
     contact: &'a Contact,
 }
 
+/// Messages of calls in one scope, ready to be stored.
+pub(super) struct Planned {
+    pub(super) scope: Scope,
+    pub(super) messages: Vec<Message>,
+    /// The contacts that were made for them.
+    pub(super) made: BTreeSet<ContactId>,
+}
+
+/// Stores what was planned, of any number of scopes.
+pub(super) async fn store(
+    work: &dyn RoadWork,
+    planned: &[Planned],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (mut lanes, mut events) = (Vec::new(), Vec::new());
+    for plan in planned {
+        work.messages(plan.scope).insert(&plan.messages).await?;
+        lanes.extend(lane_entries(&plan.messages));
+        events.extend(plan.made.iter().map(|contact| made_event(plan.scope, *contact, now)));
+        events.extend(plan.messages.iter().map(|message| queued_event(message, now)));
+    }
+    work.outbox(InstallationScope::system("send")).put(&lanes).await?;
+    work.events().append(&events).await
+}
+
+/// Which call is to blame for what: the messages of calls of these sizes were checked in one row.
+pub(super) fn by_call(
+    invalid: Vec<InvalidMessage>,
+    sizes: impl Iterator<Item = usize>,
+) -> Vec<Vec<InvalidMessage>> {
+    let mut invalid = invalid.into_iter().peekable();
+    let mut start = 0;
+    let mut blamed = Vec::new();
+    for size in sizes {
+        let mut own = Vec::new();
+        while let Some(mut message) = invalid.next_if(|message| message.index < start + size) {
+            message.index -= start;
+            own.push(message);
+        }
+        start += size;
+        blamed.push(own);
+    }
+    blamed
+}
+
 impl Call<'_> {
-    pub(super) async fn queue(
+    /// Checks and addresses messages, all or none; makes the contacts and conversations that they
+    /// need.
+    pub(super) async fn plan(
         &self,
-        new: &[NewMessage],
+        new: &[&NewMessage],
         now: Timestamp,
-    ) -> Result<Vec<Message>, MessageError> {
+    ) -> Result<Planned, MessageError> {
+        let (planned, sorted) = self.plan_those(new, true, now).await?;
+        if sorted.refused.is_empty() {
+            return Ok(planned);
+        }
+        Err(MessageError::Invalid(sorted.refused))
+    }
+
+    /// The same for those that can be sent.
+    pub(super) async fn plan_some(
+        &self,
+        new: &[&NewMessage],
+        now: Timestamp,
+    ) -> Result<(Planned, Sorted), MessageError> {
+        self.plan_those(new, false, now).await
+    }
+
+    async fn plan_those(
+        &self,
+        new: &[&NewMessage],
+        all: bool,
+        now: Timestamp,
+    ) -> Result<(Planned, Sorted), MessageError> {
         let devices = self.devices(new).await?;
-        let contacts = self.contacts(new, &devices, now).await?;
+        let (contacts, made) = self.contacts(new, &devices, now).await?;
         let targets = self.targets(new).await?;
         let files = self.files(new).await?;
         let known =
             Known { devices: &devices, contacts: &contacts, targets: &targets, files: &files };
-        let mut problems = Vec::new();
+        let mut refused = Vec::new();
+        let mut places = Vec::with_capacity(new.len());
         let mut addressed = Vec::with_capacity(new.len());
         let mut fits = Vec::with_capacity(new.len());
         for (index, message) in new.iter().enumerate() {
             match self.check(message, index, known, now) {
                 Ok((to, fitted)) => {
+                    places.push(index);
                     addressed.push(to);
                     fits.push(fitted);
                 }
-                Err(fields) => problems.push(InvalidMessage { index, fields }),
+                Err(fields) => refused.push(InvalidMessage { index, fields }),
             }
         }
-        if !problems.is_empty() {
-            return Err(MessageError::Invalid(problems));
+        let sorted = Sorted { places, refused };
+        if all && !sorted.refused.is_empty() {
+            let nothing = Planned { scope: self.scope, messages: Vec::new(), made };
+            return Ok((nothing, sorted));
         }
         let lanes =
             addressed.iter().map(|to| Lane { device: to.device.id, contact: to.contact.id });
-        let chats = chats(self.work, self.scope, lanes, self.ids, now).await?;
+        let chats = chats(self.work, self.scope, lanes, self.ids, now, Wrote::Us).await?;
         let messages: Vec<Message> = addressed
             .into_iter()
             .zip(fits)
             .map(|(to, fitted)| self.message(&to, fitted, &chats, &targets, now))
             .collect();
-        self.store(&messages, now).await?;
-        Ok(messages)
-    }
-
-    async fn store(&self, messages: &[Message], now: Timestamp) -> Result<(), StoreError> {
-        self.work.messages(self.scope).insert(messages).await?;
-        let touches = touches(messages);
-        self.work.conversations(self.scope).touch(&touches).await?;
-        let outbox = InstallationScope::system("send");
-        self.work.outbox(outbox).put(&lane_entries(messages)).await?;
-        let events: Vec<NewEvent> = messages.iter().map(|m| queued_event(m, now)).collect();
-        self.work.events().append(&events).await
+        Ok((Planned { scope: self.scope, messages, made }, sorted))
     }
 
     /// The devices of the call that the scope reaches.
-    async fn devices(&self, new: &[NewMessage]) -> Result<HashMap<DeviceId, Device>, StoreError> {
+    async fn devices(&self, new: &[&NewMessage]) -> Result<HashMap<DeviceId, Device>, StoreError> {
         let mut wanted: Vec<DeviceId> = new.iter().map(|message| message.device).collect();
         wanted.sort_unstable();
         wanted.dedup();
@@ -108,10 +188,10 @@ impl Call<'_> {
     /// The contact of each message; `None` where there is no such contact.
     async fn contacts(
         &self,
-        new: &[NewMessage],
+        new: &[&NewMessage],
         devices: &HashMap<DeviceId, Device>,
         now: Timestamp,
-    ) -> Result<Vec<Option<Contact>>, StoreError> {
+    ) -> Result<(Vec<Option<Contact>>, BTreeSet<ContactId>), StoreError> {
         let mut people = Vec::new();
         let mut places = Vec::with_capacity(new.len());
         for message in new {
@@ -130,42 +210,33 @@ impl Call<'_> {
             });
         }
         let mut repo = self.work.people(self.scope);
-        let resolved =
-            people::resolve(&mut *repo, self.scope.account(), &people, self.ids, now).await?;
+        let met = people::meet(&mut *repo, self.scope.account(), &people, self.ids, now).await?;
         drop(repo);
-        // One contact can get many messages of a call.
-        let made: BTreeSet<ContactId> = resolved
-            .iter()
-            .filter(|resolved| resolved.created)
-            .map(|resolved| resolved.contact)
-            .collect();
-        let made: Vec<NewEvent> = made
-            .into_iter()
-            .map(|contact_id| NewEvent {
-                account: self.scope.account(),
-                at: now,
-                fact: Fact::ContactCreated { contact_id },
-            })
-            .collect();
-        self.work.events().append(&made).await?;
+        let made: BTreeSet<ContactId> =
+            met.people.iter().filter(|met| met.created).map(|met| met.contact).collect();
+        let mut by_id: HashMap<ContactId, Contact> =
+            met.made.into_iter().map(|contact| (contact.id, contact)).collect();
         let ids: Vec<Option<ContactId>> = places
             .into_iter()
             .map(|place| match place {
                 Place::Contact(id) => Some(id),
-                Place::Person(index) => resolved.get(index).map(|resolved| resolved.contact),
+                Place::Person(index) => met.people.get(index).map(|resolved| resolved.contact),
                 Place::Nowhere => None,
             })
             .collect();
-        let mut wanted: Vec<ContactId> = ids.iter().copied().flatten().collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let found = self.work.contacts(self.scope).by_ids(&wanted).await?;
-        let by_id: HashMap<ContactId, Contact> = found.into_iter().map(|c| (c.id, c)).collect();
-        Ok(ids.into_iter().map(|id| id.and_then(|id| by_id.get(&id).cloned())).collect())
+        let wanted: BTreeSet<ContactId> =
+            ids.iter().copied().flatten().filter(|id| !by_id.contains_key(id)).collect();
+        if !wanted.is_empty() {
+            let wanted: Vec<ContactId> = wanted.into_iter().collect();
+            let found = self.work.contacts(self.scope).by_ids(&wanted).await?;
+            by_id.extend(found.into_iter().map(|contact| (contact.id, contact)));
+        }
+        let contacts = ids.into_iter().map(|id| id.and_then(|id| by_id.get(&id).cloned()));
+        Ok((contacts.collect(), made))
     }
 
     /// The stored files that the call's messages send.
-    async fn files(&self, new: &[NewMessage]) -> Result<HashSet<MediaId>, StoreError> {
+    async fn files(&self, new: &[&NewMessage]) -> Result<HashSet<MediaId>, StoreError> {
         let wanted: HashSet<MediaId> = new.iter().filter_map(|new| new.content.stored()).collect();
         if wanted.is_empty() {
             return Ok(wanted);
@@ -176,7 +247,10 @@ impl Call<'_> {
     }
 
     /// The messages that the call's messages answer or react to.
-    async fn targets(&self, new: &[NewMessage]) -> Result<HashMap<MessageId, Message>, StoreError> {
+    async fn targets(
+        &self,
+        new: &[&NewMessage],
+    ) -> Result<HashMap<MessageId, Message>, StoreError> {
         let mut wanted: Vec<MessageId> =
             new.iter().filter_map(|message| message.reply_to).collect();
         wanted.sort_unstable();
@@ -203,6 +277,9 @@ impl Call<'_> {
             .get(index)
             .and_then(Option::as_ref)
             .ok_or_else(|| no("to", "no such contact"))?;
+        if let Some(stop) = contact.stop().filter(|stop| refuses(Some(*stop), new.purpose)) {
+            return Err(no("to", &refusal(stop)));
+        }
         check_fields(new, known.targets, now)?;
         if new.content.stored().is_some_and(|id| !known.files.contains(&id)) {
             return Err(no("media_id", "no such file"));
@@ -266,6 +343,7 @@ impl Call<'_> {
             reply_to_id: new.reply_to,
             reply_to: target.and_then(message_key),
             target_id: new.reply_to.filter(|_| reacts),
+            retry_of: new.retry_of,
             choices: fitted.choices,
             downgraded_from: downgraded(fitted.downgraded_from),
             body: Body::Out(fitted.content),
@@ -367,21 +445,6 @@ fn check_fields(
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
-fn touches(messages: &[Message]) -> Vec<Touch> {
-    let mut by_chat: BTreeMap<ConversationId, Touch> = BTreeMap::new();
-    for message in messages {
-        by_chat.insert(
-            message.conversation,
-            Touch {
-                conversation: Some(message.conversation),
-                out_at: Some(message.created_at),
-                ..Touch::default()
-            },
-        );
-    }
-    by_chat.into_values().collect()
-}
-
 fn lane_entries(messages: &[Message]) -> Vec<LaneEntry> {
     let mut by_lane: BTreeMap<Lane, LaneEntry> = BTreeMap::new();
     for message in messages {
@@ -393,6 +456,10 @@ fn lane_entries(messages: &[Message]) -> Vec<LaneEntry> {
     by_lane.into_values().collect()
 }
 
+fn made_event(scope: Scope, contact_id: ContactId, at: Timestamp) -> NewEvent {
+    NewEvent { account: scope.account(), at, fact: Fact::ContactCreated { contact_id } }
+}
+
 fn queued_event(message: &Message, at: Timestamp) -> NewEvent {
     NewEvent {
         account: message.account,
@@ -402,6 +469,7 @@ fn queued_event(message: &Message, at: Timestamp) -> NewEvent {
             device_id: message.device,
             conversation_id: message.conversation,
             contact_id: message.contact,
+            traits: message.traits(),
         },
     }
 }

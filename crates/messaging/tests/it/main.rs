@@ -41,6 +41,7 @@ fn message() -> Message {
         reply_to_id: None,
         reply_to: None,
         target_id: None,
+        retry_of: None,
         choices: Vec::new(),
         downgraded_from: None,
         prepared: None,

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use kabar_accounts::Account;
 use kabar_accounts::account::{AccountRegistry, AccountRepo};
-use kabar_core::{AccountId, Page, PageRequest, Scope, StoreError};
+use kabar_core::{AccountId, Page, PageRequest, PhoneNumber, Scope, StoreError};
 use sea_orm::ColumnTrait as _;
 use sea_orm::sea_query::LockType;
 use sea_orm::{
@@ -14,7 +14,7 @@ use sea_orm::{
 use super::entity::accounts::{ActiveModel, Column, Entity, Model};
 use super::paged;
 use crate::convert::{column, micros, time};
-use crate::error::store;
+use crate::error::{bad_row, store};
 use crate::unit::Unit;
 
 /// One account's own row.
@@ -91,6 +91,7 @@ fn active(account: &Account) -> ActiveModel {
         active: Set(account.active),
         time_zone: Set(account.time_zone.name().to_owned()),
         country: Set(account.country.clone()),
+        fallback_number: Set(account.fallback_number.as_ref().map(|it| it.as_str().to_owned())),
         created_at: Set(micros(account.created_at)),
         updated_at: Set(micros(account.updated_at)),
     }
@@ -98,6 +99,7 @@ fn active(account: &Account) -> ActiveModel {
 
 fn account(row: Model) -> Result<Account, StoreError> {
     Ok(Account {
+        fallback_number: phone(&row)?,
         id: AccountId::from(row.id),
         name: row.name,
         active: row.active,
@@ -106,4 +108,10 @@ fn account(row: Model) -> Result<Account, StoreError> {
         created_at: time(row.created_at),
         updated_at: time(row.updated_at),
     })
+}
+
+fn phone(row: &Model) -> Result<Option<PhoneNumber>, StoreError> {
+    let number = row.fallback_number.as_deref().map(|text| PhoneNumber::parse(text, None));
+    let wrong = |error| bad_row("accounts", row.id, "fallback_number", error);
+    number.transpose().map_err(wrong)
 }

@@ -14,7 +14,7 @@ use super::entity::accounts;
 use super::entity::api_keys::{ActiveModel, Column, Entity, Model};
 use super::user::{permissions, words};
 use super::{in_realm, paged};
-use crate::convert::{column, micros, micros_opt, time, time_opt};
+use crate::convert::{column, json_opt, micros, micros_opt, time, time_opt};
 use crate::error::{bad_row, store};
 use crate::unit::Unit;
 
@@ -45,6 +45,8 @@ impl KeyRepo for SeaKeys<'_> {
             hint: Set(key.hint.clone()),
             hash: Set(hash.bytes().to_vec()),
             permissions: Set(words(&key.permissions)),
+            account_token: Set(key.account_token),
+            allowed_addresses: Set(json_opt(Some(&key.allowed).filter(|it| !it.is_empty()))?),
             created_at: Set(micros(key.created_at)),
             expires_at: Set(micros_opt(key.expires_at)),
             revoked_at: Set(micros_opt(key.revoked_at)),
@@ -79,6 +81,18 @@ impl KeyRepo for SeaKeys<'_> {
             .await
             .map_err(store)?;
         Ok(done.rows_affected == 1)
+    }
+
+    async fn revoke_account_tokens(&mut self, at: Timestamp) -> Result<u64, StoreError> {
+        let done = Entity::update_many()
+            .col_expr(Column::RevokedAt, Expr::value(micros(at)))
+            .filter(in_realm(self.realm, Column::AccountId))
+            .filter(Column::AccountToken.eq(true))
+            .filter(Column::RevokedAt.is_null())
+            .exec(self.unit.tx())
+            .await
+            .map_err(store)?;
+        Ok(done.rows_affected)
     }
 }
 
@@ -126,9 +140,11 @@ impl KeyRegistry for SeaKeyRegistry<'_> {
 }
 
 fn api_key(row: Model) -> Result<ApiKey, StoreError> {
-    let cell = column("api_keys", &row.id, "permissions");
+    let cell = |name| column("api_keys", &row.id, name);
     Ok(ApiKey {
-        permissions: permissions(&cell, row.permissions)?,
+        permissions: permissions(&cell("permissions"), row.permissions)?,
+        allowed: cell("allowed_addresses").json_opt(row.allowed_addresses)?.unwrap_or_default(),
+        account_token: row.account_token,
         id: ApiKeyId::from(row.id),
         account: row.account_id.map(AccountId::from),
         name: row.name,

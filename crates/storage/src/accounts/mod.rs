@@ -4,10 +4,19 @@ mod account;
 mod audit;
 mod entity;
 mod key;
+mod login;
+mod registration;
+mod session;
+mod totp;
 mod user;
 
 use kabar_accounts::account::{AccountRegistry, AccountRepo};
+use kabar_accounts::guard::GuardRepo;
 use kabar_accounts::key::{KeyRegistry, KeyRepo};
+use kabar_accounts::login::{AttemptLog, LoginRepo};
+use kabar_accounts::registration::RegistrationRepo;
+use kabar_accounts::session::SessionRepo;
+use kabar_accounts::totp::TotpRepo;
 use kabar_accounts::user::{UserRegistry, UserRepo};
 use kabar_accounts::{AccountsWork, Realm};
 use kabar_core::{InstallationScope, PageRequest, Scope, StoreError};
@@ -43,6 +52,40 @@ impl AccountsWork for Unit {
     fn key_registry(&self, _scope: InstallationScope) -> Box<dyn KeyRegistry + '_> {
         Box::new(key::SeaKeyRegistry { unit: self })
     }
+
+    fn logins(&self, _scope: InstallationScope) -> Box<dyn LoginRepo + '_> {
+        Box::new(login::SeaLogins { unit: self })
+    }
+
+    fn guards(&self, _scope: InstallationScope) -> Box<dyn GuardRepo + '_> {
+        Box::new(login::SeaGuards { unit: self })
+    }
+
+    fn attempts(&self, _scope: InstallationScope) -> Box<dyn AttemptLog + '_> {
+        Box::new(login::SeaAttempts { unit: self })
+    }
+
+    fn registrations(&self, _scope: InstallationScope) -> Box<dyn RegistrationRepo + '_> {
+        Box::new(registration::SeaRegistrations { unit: self })
+    }
+
+    fn sessions(&self, _scope: InstallationScope) -> Box<dyn SessionRepo + '_> {
+        Box::new(session::SeaSessions { unit: self })
+    }
+
+    fn totp(&self, _scope: InstallationScope) -> Box<dyn TotpRepo + '_> {
+        Box::new(totp::SeaTotp { unit: self })
+    }
+}
+
+/// The 32 bytes of a hash.
+fn hash(
+    table: &'static str,
+    row: uuid::Uuid,
+    column: &'static str,
+    bytes: &[u8],
+) -> Result<[u8; 32], StoreError> {
+    bytes.try_into().map_err(|_| crate::error::bad_row(table, row, column, "not 32 bytes"))
 }
 
 /// Rows of a realm, by the column of their account.

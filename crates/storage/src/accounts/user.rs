@@ -9,7 +9,8 @@ use kabar_core::{AccountId, Page, PageRequest, Permission, Role, StoreError, Use
 use sea_orm::sea_query::LockType;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QuerySelect as _, Select,
+    ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    Select,
 };
 
 use super::entity::users::{ActiveModel, Column, Entity, Model};
@@ -67,6 +68,19 @@ impl UserRepo for SeaUsers<'_> {
         let rows = paged(self.rows(), Column::Id, page).all(self.unit.tx()).await.map_err(store)?;
         let users: Result<Vec<User>, StoreError> = rows.into_iter().map(user).collect();
         Ok(Page::from_rows(users?, page, |user| user.id.uuid()))
+    }
+
+    async fn lock_active(&mut self, role: Role) -> Result<Vec<UserId>, StoreError> {
+        let mut query = self
+            .rows()
+            .filter(Column::Role.eq(role.as_str()))
+            .filter(Column::Active.eq(true))
+            .order_by_asc(Column::Id);
+        if self.unit.locks_rows() {
+            query = query.lock(LockType::Update);
+        }
+        let rows = query.all(self.unit.tx()).await.map_err(store)?;
+        Ok(rows.into_iter().map(|row| UserId::from(row.id)).collect())
     }
 
     async fn update(&mut self, user: &User) -> Result<bool, StoreError> {
@@ -127,7 +141,7 @@ fn active(user: &User, realm: Realm) -> ActiveModel {
     }
 }
 
-fn user(row: Model) -> Result<User, StoreError> {
+pub(super) fn user(row: Model) -> Result<User, StoreError> {
     let cell = |name| column("users", &row.id, name);
     Ok(User {
         role: cell("role").word(&row.role)?,

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::convert::{column, json, json_opt, micros, time};
 use crate::error::store;
+use crate::raw::Sql;
 use crate::unit::Unit;
 use entity::rule::Column as C;
 use entity::{answer, rule};
@@ -89,6 +90,12 @@ impl RuleRepo for SeaRules<'_> {
             updated_at: Set(micros(rule.updated_at)),
         };
         rule::Entity::insert(row).exec_without_returning(self.unit.tx()).await.map_err(store)?;
+        let mut sql = Sql::new(self.unit.tx());
+        sql.push("UPDATE devices SET has_rules = TRUE WHERE NOT has_rules AND id = ")
+            .bind(rule.device.uuid())
+            .push(" AND account_id = ")
+            .bind(self.scope.account().uuid());
+        self.unit.execute(sql).await?;
         Ok(())
     }
 

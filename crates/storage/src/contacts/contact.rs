@@ -5,22 +5,21 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use kabar_contacts::contact::{Contact, Identity};
 use kabar_contacts::{ContactFilter, ContactRepo};
-use kabar_core::{AccountId, ContactId, Page, PageRequest, Scope, StoreError, Timestamp};
-use sea_orm::sea_query::{Expr, Query};
+use kabar_core::{AccountId, ContactId, Cursor, Page, PageRequest, Scope, StoreError, Timestamp};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
+use super::CHUNK;
 use super::entity::{contact, identity};
+use super::filter::{Walk, matching};
 use super::people::from_row as identity_from_row;
-use crate::convert::{column, json, micros, micros_opt, time, time_opt};
+use crate::convert::{column, json, micros, time, time_opt};
 use crate::error::store;
 use crate::raw::Sql;
 use crate::unit::Unit;
-
-/// Rows of one statement, kept below SQLite's 32,766 bound values.
-const CHUNK: usize = 5_000;
 
 pub(super) struct SeaContacts<'a> {
     pub(super) unit: &'a Unit,
@@ -32,6 +31,17 @@ impl SeaContacts<'_> {
         contact::Entity::find()
             .filter(contact::Column::AccountId.eq(self.scope.account().uuid()))
             .filter(contact::Column::RemovedAt.is_null())
+    }
+
+    async fn matching(
+        &self,
+        filter: &ContactFilter,
+        walk: &Walk,
+        limit: i64,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let sql = matching(self.unit.tx(), self.scope, filter, walk, limit);
+        let rows = self.unit.rows(sql).await?;
+        rows.iter().map(|row| row.try_get("", "id").map_err(store)).collect()
     }
 
     /// Contacts with their present identities, in the order of the rows.
@@ -61,6 +71,13 @@ impl SeaContacts<'_> {
 }
 
 fn from_row(row: contact::Model, identities: Vec<Identity>) -> Result<Contact, StoreError> {
+    let word = |name, text: Option<String>| {
+        text.map(|text| column("contacts", &row.id, name).word(&text)).transpose()
+    };
+    let source = row
+        .stop_source
+        .map(|text| column("contacts", &row.id, "stop_source").word(&text))
+        .transpose()?;
     Ok(Contact {
         id: ContactId::from(row.id),
         account: AccountId::from(row.account_id),
@@ -69,6 +86,8 @@ fn from_row(row: contact::Model, identities: Vec<Identity>) -> Result<Contact, S
         profile_name: row.profile_name,
         variables: column("contacts", &row.id, "variables").json(row.variables)?,
         marketing_stopped_at: time_opt(row.marketing_stopped_at),
+        stop_scope: word("stop_scope", row.stop_scope)?,
+        stop_source: source,
         consented_at: time_opt(row.consented_at),
         consent_source: row.consent_source,
         identities,
@@ -98,30 +117,78 @@ impl ContactRepo for SeaContacts<'_> {
         filter: &ContactFilter,
         page: PageRequest,
     ) -> Result<Page<Contact>, StoreError> {
-        let mut query = self.own();
-        if let Some(key) = &filter.identity {
-            let owner = Query::select()
-                .column(identity::Column::ContactId)
-                .from(identity::Entity)
-                .and_where(identity::Column::AccountId.eq(self.scope.account().uuid()))
-                .and_where(identity::Column::ValidUntil.is_null())
-                .and_where(identity::Column::Kind.eq(key.kind.as_str()))
-                .and_where(identity::Column::Namespace.eq(key.namespace.as_str()))
-                .and_where(identity::Column::Value.eq(key.value.as_str()))
-                .to_owned();
-            query = query.filter(contact::Column::Id.in_subquery(owner));
+        let walk = Walk::Down(page.after.map(Cursor::id));
+        let limit = i64::from(page.limit) + 1;
+        let ids = self.matching(filter, &walk, limit).await?;
+        let mut rows = Vec::new();
+        if !ids.is_empty() {
+            rows = self
+                .own()
+                .filter(contact::Column::Id.is_in(ids))
+                .order_by_desc(contact::Column::Id)
+                .all(self.unit.tx())
+                .await
+                .map_err(store)?;
         }
-        if let Some(after) = page.after {
-            query = query.filter(contact::Column::Id.lt(after.id()));
-        }
-        let rows = query
-            .order_by_desc(contact::Column::Id)
-            .limit(u64::from(page.limit) + 1)
-            .all(self.unit.tx())
-            .await
-            .map_err(store)?;
         let contacts = self.with_identities(rows).await?;
         Ok(Page::from_rows(contacts, page, |contact| contact.id.uuid()))
+    }
+
+    async fn select(
+        &mut self,
+        filter: &ContactFilter,
+        after: Option<ContactId>,
+        limit: u32,
+    ) -> Result<Vec<ContactId>, StoreError> {
+        let walk = Walk::Up(after.map(ContactId::uuid));
+        let ids = self.matching(filter, &walk, i64::from(limit)).await?;
+        Ok(ids.into_iter().map(ContactId::from).collect())
+    }
+
+    async fn merged_into(&mut self, id: ContactId) -> Result<Option<ContactId>, StoreError> {
+        let kept: Option<Option<Uuid>> = contact::Entity::find()
+            .select_only()
+            .column(contact::Column::MergedInto)
+            .filter(contact::Column::AccountId.eq(self.scope.account().uuid()))
+            .filter(contact::Column::Id.eq(id.uuid()))
+            .into_tuple()
+            .one(self.unit.tx())
+            .await
+            .map_err(store)?;
+        Ok(kept.flatten().map(ContactId::from))
+    }
+
+    async fn variable_names(&mut self, limit: u32) -> Result<Vec<String>, StoreError> {
+        let mut sql = Sql::new(self.unit.tx());
+        let keys = if sql.is_postgres() {
+            "SELECT DISTINCT jsonb_object_keys(variables) AS name FROM contacts WHERE account_id = "
+        } else {
+            "SELECT DISTINCT j.key AS name FROM contacts, json_each(contacts.variables) j \
+             WHERE account_id = "
+        };
+        sql.push(keys)
+            .bind(self.scope.account().uuid())
+            .push(" AND removed_at IS NULL ORDER BY name LIMIT ")
+            .bind(i64::from(limit));
+        let rows = self.unit.rows(sql).await?;
+        rows.iter().map(|row| row.try_get("", "name").map_err(store)).collect()
+    }
+
+    async fn existing(&mut self, ids: &[ContactId]) -> Result<Vec<ContactId>, StoreError> {
+        let mut existing = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(CHUNK) {
+            let found: Vec<Uuid> = self
+                .own()
+                .select_only()
+                .column(contact::Column::Id)
+                .filter(contact::Column::Id.is_in(chunk.iter().map(|id| id.uuid())))
+                .into_tuple()
+                .all(self.unit.tx())
+                .await
+                .map_err(store)?;
+            existing.extend(found.into_iter().map(ContactId::from));
+        }
+        Ok(existing)
     }
 
     async fn update(&mut self, contact: &Contact) -> Result<bool, StoreError> {
@@ -130,9 +197,6 @@ impl ContactRepo for SeaContacts<'_> {
             .col_expr(C::Name, Expr::value(contact.name.clone()))
             .col_expr(C::ProfileName, Expr::value(contact.profile_name.clone()))
             .col_expr(C::Variables, Expr::value(json(&contact.variables)?))
-            .col_expr(C::MarketingStoppedAt, Expr::value(micros_opt(contact.marketing_stopped_at)))
-            .col_expr(C::ConsentedAt, Expr::value(micros_opt(contact.consented_at)))
-            .col_expr(C::ConsentSource, Expr::value(contact.consent_source.clone()))
             .col_expr(C::UpdatedAt, Expr::value(micros(contact.updated_at)))
             .filter(C::Id.eq(contact.id.uuid()))
             .filter(C::AccountId.eq(self.scope.account().uuid()))
@@ -160,6 +224,16 @@ impl ContactRepo for SeaContacts<'_> {
             .exec(self.unit.tx())
             .await
             .map_err(store)?;
+        for table in ["contact_group_members", "contact_tags"] {
+            let mut sql = Sql::new(self.unit.tx());
+            sql.push("DELETE FROM ")
+                .push(table)
+                .push(" WHERE account_id = ")
+                .bind(self.scope.account().uuid())
+                .push(" AND contact_id = ")
+                .bind(id.uuid());
+            self.unit.execute(sql).await?;
+        }
         Ok(done.rows_affected == 1)
     }
 

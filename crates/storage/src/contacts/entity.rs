@@ -15,6 +15,8 @@ pub(super) mod contact {
         pub profile_name: Option<String>,
         pub variables: Json,
         pub marketing_stopped_at: Option<i64>,
+        pub stop_scope: Option<String>,
+        pub stop_source: Option<String>,
         pub consented_at: Option<i64>,
         pub consent_source: Option<String>,
         pub merged_into: Option<Uuid>,
@@ -29,7 +31,7 @@ pub(super) mod contact {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-pub(super) mod identity {
+pub(crate) mod identity {
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

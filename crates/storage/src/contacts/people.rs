@@ -14,6 +14,7 @@ use sea_orm::{
 use super::entity::{contact, identity};
 use crate::convert::{column, json, micros, time, time_opt};
 use crate::error::store;
+use crate::raw::{Sql, chunks};
 use crate::unit::Unit;
 
 /// Rows of one `INSERT`, kept below SQLite's 32,766 bound values.
@@ -53,7 +54,7 @@ fn any_of(keys: &[IdentityKey]) -> Condition {
     })
 }
 
-pub(super) fn from_row(row: identity::Model) -> Result<Identity, StoreError> {
+pub(crate) fn from_row(row: identity::Model) -> Result<Identity, StoreError> {
     Ok(Identity {
         id: IdentityId::from(row.id),
         contact: ContactId::from(row.contact_id),
@@ -89,7 +90,8 @@ impl kabar_contacts::PeopleRepo for SeaPeople<'_> {
     }
 
     async fn claim(&mut self, identities: &[Identity]) -> Result<Vec<Identity>, StoreError> {
-        for chunk in identities.chunks(CHUNK) {
+        let mut taken = 0;
+        for chunk in chunks(identities, CHUNK) {
             let rows = chunk.iter().map(|claim| identity::ActiveModel {
                 id: Set(claim.id.uuid()),
                 account_id: Set(self.scope.account().uuid()),
@@ -100,11 +102,14 @@ impl kabar_contacts::PeopleRepo for SeaPeople<'_> {
                 valid_from: Set(micros(claim.valid_from)),
                 valid_until: Set(None),
             });
-            identity::Entity::insert_many(rows)
+            taken += identity::Entity::insert_many(rows)
                 .on_conflict(OnConflict::new().do_nothing().to_owned())
                 .exec_without_returning(self.unit.tx())
                 .await
                 .map_err(store)?;
+        }
+        if usize::try_from(taken).is_ok_and(|taken| taken == identities.len()) {
+            return Ok(identities.to_vec());
         }
         let keys: Vec<IdentityKey> = identities.iter().map(|claim| claim.key.clone()).collect();
         self.owners(&keys).await
@@ -123,7 +128,7 @@ impl kabar_contacts::PeopleRepo for SeaPeople<'_> {
     }
 
     async fn insert(&mut self, contacts: &[NewContactRow]) -> Result<(), StoreError> {
-        for chunk in contacts.chunks(CHUNK) {
+        for chunk in chunks(contacts, CHUNK) {
             let rows = chunk
                 .iter()
                 .map(|new| {
@@ -135,6 +140,8 @@ impl kabar_contacts::PeopleRepo for SeaPeople<'_> {
                         profile_name: Set(new.profile_name.clone()),
                         variables: Set(json(&new.variables)?),
                         marketing_stopped_at: Set(None),
+                        stop_scope: Set(None),
+                        stop_source: Set(None),
                         consented_at: Set(None),
                         consent_source: Set(None),
                         merged_into: Set(None),
@@ -150,5 +157,38 @@ impl kabar_contacts::PeopleRepo for SeaPeople<'_> {
                 .map_err(store)?;
         }
         Ok(())
+    }
+
+    async fn inherit(
+        &mut self,
+        stops: &[(ContactId, [u8; 32])],
+        at: Timestamp,
+    ) -> Result<Vec<ContactId>, StoreError> {
+        let mut stopped = Vec::new();
+        for chunk in chunks(stops, CHUNK) {
+            let mut sql = Sql::new(self.unit.tx());
+            sql.push("SELECT identity_hash, scope FROM suppressions WHERE account_id = ")
+                .bind(self.scope.account().uuid())
+                .push(" AND identity_hash IN ")
+                .list(chunk.iter().map(|(_, hash)| hash.to_vec()));
+            for row in self.unit.rows(sql).await? {
+                let hash: Vec<u8> = row.try_get("", "identity_hash").map_err(store)?;
+                let scope: String = row.try_get("", "scope").map_err(store)?;
+                let owner = chunk.iter().find(|(_, known)| known[..] == hash[..]);
+                let Some((contact, _)) = owner else { continue };
+                let mut sql = Sql::new(self.unit.tx());
+                sql.push("UPDATE contacts SET stop_source = 'former', marketing_stopped_at = ")
+                    .bind(micros(at))
+                    .push(", stop_scope = ")
+                    .bind(scope)
+                    .push(" WHERE account_id = ")
+                    .bind(self.scope.account().uuid())
+                    .push(" AND id = ")
+                    .bind(contact.uuid());
+                self.unit.execute(sql).await?;
+                stopped.push(*contact);
+            }
+        }
+        Ok(stopped)
     }
 }

@@ -158,6 +158,8 @@ fn active(unit: &Unit, device: &Device) -> Result<ActiveModel, StoreError> {
         state_reason: Set(device.state_reason.clone()),
         settings: Set(json(&device.settings)?),
         fence: Set(i64::try_from(device.fence).unwrap_or(i64::MAX)),
+        // Written with the first rule.
+        has_rules: NotSet,
         created_at: Set(micros(device.created_at)),
         updated_at: Set(micros(device.updated_at)),
         removed_at: NotSet,
@@ -189,6 +191,7 @@ pub(super) fn device(unit: &Unit, row: Model) -> Result<Device, StoreError> {
         token_hint: row.token_hint,
         state_reason: row.state_reason,
         fence: u64::try_from(row.fence).unwrap_or_default(),
+        has_rules: row.has_rules,
         created_at: time(row.created_at),
         updated_at: time(row.updated_at),
     })

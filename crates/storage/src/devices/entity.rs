@@ -26,6 +26,7 @@ pub(super) mod devices {
         pub state_reason: Option<String>,
         pub settings: Json,
         pub fence: i64,
+        pub has_rules: bool,
         pub created_at: i64,
         pub updated_at: i64,
         pub removed_at: Option<i64>,

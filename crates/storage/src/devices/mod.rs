@@ -4,11 +4,13 @@ mod business_account;
 mod device;
 mod entity;
 mod meta_app;
+mod pacing_rules;
 mod registry;
 
 use kabar_accounts::Realm;
 use kabar_core::{InstallationScope, Scope, Secret, StoreError};
 use kabar_devices::meta::{BusinessAccountRepo, MetaAppRegistry, MetaAppRepo};
+use kabar_devices::repo::PacingRulesRepo;
 use kabar_devices::{DeviceRegistry, DeviceRepo, DevicesWork, MetaWork};
 
 use crate::error::bad_row;
@@ -22,6 +24,10 @@ impl DevicesWork for Unit {
 
     fn device_registry(&self, _scope: InstallationScope) -> Box<dyn DeviceRegistry + '_> {
         Box::new(registry::SeaDeviceRegistry { unit: self })
+    }
+
+    fn pacing_rules(&self, scope: Scope) -> Box<dyn PacingRulesRepo + '_> {
+        Box::new(pacing_rules::SeaPacingRules { unit: self, scope })
     }
 }
 
@@ -40,12 +46,12 @@ impl MetaWork for Unit {
 }
 
 /// Seals a secret for its column.
-fn seal(unit: &Unit, secret: &Secret, place: &Place<'_>) -> Result<String, StoreError> {
+pub(crate) fn seal(unit: &Unit, secret: &Secret, place: &Place<'_>) -> Result<String, StoreError> {
     unit.ring().seal(secret, place).map_err(|error| StoreError::Refused(Box::new(error)))
 }
 
 /// Opens the secret of a column.
-fn open(
+pub(crate) fn open(
     unit: &Unit,
     sealed: &str,
     table: &'static str,

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use kabar_core::{
-    AccountId, ContactId, ConversationId, DeviceId, Page, PageRequest, Scope, StoreError, Timestamp,
+    AccountId, ContactId, ConversationId, Cursor, DeviceId, Page, PageRequest, Scope, StoreError,
+    Timestamp,
 };
 use kabar_messaging::message::Lane;
-use kabar_messaging::repo::{ConversationRepo, Touch};
+use kabar_messaging::repo::{ConversationRepo, Touch, Wrote};
 use kabar_messaging::{Conversation, Direction, Status};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
@@ -18,9 +19,10 @@ use uuid::Uuid;
 
 use super::entity::conversation::{ActiveModel, Column as C, Entity, Model};
 use super::entity::message;
+use super::message::in_conversation;
 use crate::convert::{micros, micros_opt, time, time_opt};
 use crate::error::store;
-use crate::raw::Sql;
+use crate::raw::{Sql, chunks};
 use crate::unit::Unit;
 
 /// Rows of one `INSERT`, kept below SQLite's 32,766 bound values.
@@ -65,7 +67,90 @@ fn from_row(row: &Model) -> Conversation {
         unread: u64::try_from(row.unread).unwrap_or_default(),
         window_expires_at: time_opt(row.window_expires_at),
         entry_point_expires_at: time_opt(row.entry_point_expires_at),
+        last_at: time(row.last_at),
         created_at: time(row.created_at),
+    }
+}
+
+impl SeaConversations<'_> {
+    /// Makes conversations, or notes in those that are there that we wrote.
+    async fn upsert(
+        &self,
+        wanted: &[(ConversationId, Lane)],
+        at: Timestamp,
+    ) -> Result<Vec<(ConversationId, Lane)>, StoreError> {
+        let mut sql = Sql::new(self.unit.tx());
+        sql.push(
+            "INSERT INTO conversations AS c (id, account_id, device_id, contact_id, last_out_at, \
+             last_at, unread, created_at) VALUES ",
+        );
+        for (index, (id, lane)) in wanted.iter().enumerate() {
+            sql.push(if index == 0 { "(" } else { ", (" });
+            sql.bind(id.uuid()).push(", ");
+            sql.bind(self.scope.account().uuid()).push(", ");
+            sql.bind(lane.device.uuid()).push(", ");
+            sql.bind(lane.contact.uuid()).push(", ");
+            sql.bind(micros(at)).push(", ");
+            sql.bind(micros(at)).push(", 0, ");
+            sql.bind(micros(at)).push(")");
+        }
+        sql.push(
+            " ON CONFLICT (device_id, contact_id) DO UPDATE SET last_out_at = CASE \
+             WHEN c.last_out_at > excluded.last_out_at THEN c.last_out_at \
+             ELSE excluded.last_out_at END, last_at = CASE \
+             WHEN c.last_at > excluded.last_at THEN c.last_at ELSE excluded.last_at END \
+             RETURNING id, device_id, contact_id",
+        );
+        let rows = self.unit.rows(sql).await?;
+        rows.iter()
+            .map(|row| {
+                let id: Uuid = row.try_get("", "id").map_err(store)?;
+                let device: Uuid = row.try_get("", "device_id").map_err(store)?;
+                let contact: Uuid = row.try_get("", "contact_id").map_err(store)?;
+                let lane = Lane { device: device.into(), contact: contact.into() };
+                Ok((ConversationId::from(id), lane))
+            })
+            .collect()
+    }
+
+    async fn find_or_make(
+        &self,
+        wanted: &[(ConversationId, Lane)],
+        at: Timestamp,
+    ) -> Result<Vec<(ConversationId, Lane)>, StoreError> {
+        let rows = wanted.iter().map(|(id, lane)| ActiveModel {
+            id: Set(id.uuid()),
+            account_id: Set(self.scope.account().uuid()),
+            device_id: Set(lane.device.uuid()),
+            contact_id: Set(lane.contact.uuid()),
+            last_in_at: Set(None),
+            last_out_at: Set(None),
+            last_at: Set(micros(at)),
+            unread: Set(0),
+            window_expires_at: Set(None),
+            entry_point_expires_at: Set(None),
+            created_at: Set(micros(at)),
+        });
+        Entity::insert_many(rows)
+            .on_conflict(OnConflict::columns([C::DeviceId, C::ContactId]).do_nothing().to_owned())
+            .exec_without_returning(self.unit.tx())
+            .await
+            .map_err(store)?;
+        let rows: Vec<(Uuid, Uuid, Uuid)> = Entity::find()
+            .select_only()
+            .columns([C::Id, C::DeviceId, C::ContactId])
+            .filter(any_of(wanted.iter().map(|(_, lane)| lane)))
+            .into_tuple()
+            .all(self.unit.tx())
+            .await
+            .map_err(store)?;
+        Ok(rows
+            .into_iter()
+            .map(|(id, device, contact)| {
+                let lane = Lane { device: device.into(), contact: contact.into() };
+                (ConversationId::from(id), lane)
+            })
+            .collect())
     }
 }
 
@@ -75,41 +160,17 @@ impl ConversationRepo for SeaConversations<'_> {
         &mut self,
         wanted: &[(ConversationId, Lane)],
         at: Timestamp,
+        wrote: Wrote,
     ) -> Result<Vec<(ConversationId, Lane)>, StoreError> {
+        // In the order of the lanes, so that nobody waits for each other in a circle.
+        let mut wanted = wanted.to_vec();
+        wanted.sort_by_key(|(_, lane)| *lane);
         let mut found = Vec::with_capacity(wanted.len());
-        for chunk in wanted.chunks(CHUNK) {
-            let rows = chunk.iter().map(|(id, lane)| ActiveModel {
-                id: Set(id.uuid()),
-                account_id: Set(self.scope.account().uuid()),
-                device_id: Set(lane.device.uuid()),
-                contact_id: Set(lane.contact.uuid()),
-                last_in_at: Set(None),
-                last_out_at: Set(None),
-                last_at: Set(micros(at)),
-                unread: Set(0),
-                window_expires_at: Set(None),
-                entry_point_expires_at: Set(None),
-                created_at: Set(micros(at)),
+        for chunk in chunks(&wanted, CHUNK) {
+            found.extend(match wrote {
+                Wrote::Us => self.upsert(chunk, at).await?,
+                Wrote::Other => self.find_or_make(chunk, at).await?,
             });
-            Entity::insert_many(rows)
-                .on_conflict(
-                    OnConflict::columns([C::DeviceId, C::ContactId]).do_nothing().to_owned(),
-                )
-                .exec_without_returning(self.unit.tx())
-                .await
-                .map_err(store)?;
-            let rows: Vec<(Uuid, Uuid, Uuid)> = Entity::find()
-                .select_only()
-                .columns([C::Id, C::DeviceId, C::ContactId])
-                .filter(any_of(chunk.iter().map(|(_, lane)| lane)))
-                .into_tuple()
-                .all(self.unit.tx())
-                .await
-                .map_err(store)?;
-            found.extend(rows.into_iter().map(|(id, device, contact)| {
-                let lane = Lane { device: device.into(), contact: contact.into() };
-                (ConversationId::from(id), lane)
-            }));
         }
         Ok(found)
     }
@@ -127,10 +188,13 @@ impl ConversationRepo for SeaConversations<'_> {
             later("last_out_at", "out_at"),
             later("window_expires_at", "window_at"),
             later("entry_point_expires_at", "entry_at"),
+            "last_at = CASE WHEN v.in_at > c.last_at AND v.in_at >= COALESCE(v.out_at, v.in_at) \
+             THEN v.in_at WHEN v.out_at > c.last_at THEN v.out_at ELSE c.last_at END"
+                .to_owned(),
             "unread = c.unread + v.unread".to_owned(),
         ]
         .join(", ");
-        for chunk in touches.chunks(CHUNK) {
+        for chunk in chunks(touches, CHUNK) {
             let mut sql = Sql::new(self.unit.tx());
             sql.push("WITH v (id, in_at, out_at, window_at, entry_at, unread) AS (VALUES ");
             for (index, touch) in chunk.iter().enumerate() {
@@ -142,11 +206,11 @@ impl ConversationRepo for SeaConversations<'_> {
                 sql.bind(micros_opt(touch.entry_point_expires_at)).push(", ");
                 sql.bind(i64::from(touch.unread)).push(")");
             }
-            // Locked in the order of their ids, so that nobody waits for each other in a circle.
+            // Locked in the order of their lanes, as `ensure` does, so that nobody waits for each other in a circle.
             sql.push(")")
                 .on_postgres(
                     ", locked AS (SELECT id FROM conversations WHERE id IN (SELECT id FROM v) \
-                     ORDER BY id FOR UPDATE)",
+                     ORDER BY device_id, contact_id FOR UPDATE)",
                 )
                 .push(" UPDATE conversations AS c SET ")
                 .push(&set)
@@ -174,16 +238,44 @@ impl ConversationRepo for SeaConversations<'_> {
             query = query.filter(C::DeviceId.eq(device.uuid()));
         }
         if let Some(after) = page.after {
-            query = query.filter(C::Id.lt(after.id()));
+            let key = after.key().unwrap_or(i64::MAX);
+            let same = Condition::all().add(C::LastAt.eq(key)).add(C::Id.lt(after.id()));
+            query = query.filter(Condition::any().add(C::LastAt.lt(key)).add(same));
+            // Said once more, so that the index is entered at the right place.
+            query = query.filter(C::LastAt.lte(key));
         }
         let rows = query
+            .order_by_desc(C::LastAt)
             .order_by_desc(C::Id)
             .limit(u64::from(page.limit) + 1)
             .all(self.unit.tx())
             .await
             .map_err(store)?;
         let conversations = rows.iter().map(from_row).collect();
-        Ok(Page::from_rows(conversations, page, |conversation| conversation.id.uuid()))
+        Ok(Page::from_ordered(conversations, page, |conversation: &Conversation| {
+            Cursor::after_key(micros(conversation.last_at), conversation.id.uuid())
+        }))
+    }
+
+    async fn with_contacts(
+        &mut self,
+        devices: &[DeviceId],
+        contacts: &[ContactId],
+    ) -> Result<Vec<Conversation>, StoreError> {
+        let mut conversations = Vec::new();
+        for chunk in contacts.chunks(CHUNK) {
+            for device in devices {
+                let rows = self
+                    .own()
+                    .filter(C::DeviceId.eq(device.uuid()))
+                    .filter(C::ContactId.is_in(chunk.iter().map(|contact| contact.uuid())))
+                    .all(self.unit.tx())
+                    .await
+                    .map_err(store)?;
+                conversations.extend(rows.iter().map(from_row));
+            }
+        }
+        Ok(conversations)
     }
 
     async fn mark_read(&mut self, id: ConversationId, at: Timestamp) -> Result<(), StoreError> {
@@ -198,7 +290,7 @@ impl ConversationRepo for SeaConversations<'_> {
             .col_expr(message::Column::Status, Expr::value(Status::Read.as_str()))
             .col_expr(message::Column::ReadAt, Expr::value(micros(at)))
             .col_expr(message::Column::UpdatedAt, Expr::value(micros(at)))
-            .filter(message::Column::ConversationId.eq(id.uuid()))
+            .filter(in_conversation(id))
             .filter(message::Column::AccountId.eq(self.scope.account().uuid()))
             .filter(message::Column::Direction.eq(Direction::In.as_str()))
             .filter(message::Column::Status.eq(Status::Delivered.as_str()))

@@ -60,6 +60,7 @@ pub(super) mod message {
         pub reply_to_id: Option<Uuid>,
         pub reply_to: Option<Json>,
         pub target_id: Option<Uuid>,
+        pub retry_of: Option<Uuid>,
         pub choices: Option<Json>,
         pub downgraded_from: Option<String>,
         pub prepared: Option<Json>,
@@ -235,6 +236,35 @@ pub(super) mod upload {
         pub media_id: Uuid,
         pub wire_media_id: String,
         pub expires_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub(super) mod pacing_device {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "pacing_devices")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub device_id: Uuid,
+        pub seq: i64,
+        pub sent_at: i64,
+        pub paced_at: i64,
+        pub delay_until: i64,
+        pub rest_until: i64,
+        pub batch: i64,
+        pub hour_most: i64,
+        pub hour_until: i64,
+        pub day_most: i64,
+        pub day_until: i64,
+        pub busy_until: i64,
+        pub slowed_milli: Option<i64>,
+        pub slowed_at: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use kabar_core::{AccountId, DeviceId, MessageId, StoreError, Timestamp};
+use kabar_core::{AccountId, DeviceId, MessageId, StoreError};
 use kabar_messaging::repo::{InboxRepo, ParkedStatus, QuarantineRow, RawRow, Receipt};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
@@ -13,7 +13,7 @@ use super::entity::{parked, quarantine, raw_body, receipt};
 use super::message::CHUNK;
 use crate::convert::{column, json, micros, time};
 use crate::error::store;
-use crate::raw::Sql;
+use crate::raw::{Sql, chunks};
 use crate::unit::Unit;
 
 /// Ranks of statuses, so that a receipt never goes backwards.
@@ -31,23 +31,25 @@ pub(super) struct SeaInbox<'a> {
 
 #[async_trait]
 impl InboxRepo for SeaInbox<'_> {
-    async fn keep_raw(&mut self, body: &RawRow) -> Result<(), StoreError> {
-        let row = raw_body::ActiveModel {
-            id: Set(body.id),
-            app_id: Set(body.app.uuid()),
-            hash: Set(body.hash.to_vec()),
-            body: Set(body.bytes.to_vec()),
-            at: Set(micros(body.at)),
-        };
-        raw_body::Entity::insert(row)
-            .on_conflict(
-                OnConflict::columns([raw_body::Column::AppId, raw_body::Column::Hash])
-                    .do_nothing()
-                    .to_owned(),
-            )
-            .exec_without_returning(self.unit.tx())
-            .await
-            .map_err(store)?;
+    async fn keep_raw(&mut self, bodies: &[RawRow]) -> Result<(), StoreError> {
+        for chunk in chunks(bodies, CHUNK) {
+            let rows = chunk.iter().map(|body| raw_body::ActiveModel {
+                id: Set(body.id),
+                app_id: Set(body.app.uuid()),
+                hash: Set(body.hash.to_vec()),
+                body: Set(body.bytes.to_vec()),
+                at: Set(micros(body.at)),
+            });
+            raw_body::Entity::insert_many(rows)
+                .on_conflict(
+                    OnConflict::columns([raw_body::Column::AppId, raw_body::Column::Hash])
+                        .do_nothing()
+                        .to_owned(),
+                )
+                .exec_without_returning(self.unit.tx())
+                .await
+                .map_err(store)?;
+        }
         Ok(())
     }
 
@@ -201,14 +203,5 @@ impl InboxRepo for SeaInbox<'_> {
             at: time(row.at),
         });
         Ok(receipts.collect())
-    }
-
-    async fn prune_raw(&mut self, before: Timestamp) -> Result<u64, StoreError> {
-        let done = raw_body::Entity::delete_many()
-            .filter(raw_body::Column::At.lt(micros(before)))
-            .exec(self.unit.tx())
-            .await
-            .map_err(store)?;
-        Ok(done.rows_affected)
     }
 }

@@ -1,22 +1,29 @@
 //! A tenant's messages.
 
 use async_trait::async_trait;
-use kabar_core::{DeviceId, MediaId, MessageId, Page, PageRequest, Scope, StoreError};
+use kabar_core::{
+    ConversationId, DeviceId, MediaId, MessageId, Page, PageRequest, Scope, StoreError,
+};
 use kabar_messaging::repo::MessageRepo;
-use kabar_messaging::{Message, MessageFilter};
-use sea_orm::sea_query::{Expr, OnConflict};
+use kabar_messaging::{Message, MessageFilter, Status};
+use sea_orm::sea_query::{Expr, OnConflict, Query};
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
+    ActiveValue::NotSet, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
-use super::entity::message::{Column as C, Entity};
-use super::row::{from_row, to_row};
+use super::entity::conversation;
+use super::entity::message::{ActiveModel, Column as C, Entity};
+use super::row::{blank, from_row, to_row};
 use crate::error::store;
+use crate::raw::chunks;
 use crate::unit::Unit;
 
 /// Rows of one `INSERT`: fifty columns, below SQLite's 32,766 bound values.
 pub(super) const CHUNK: usize = 500;
+/// A message that may still be sent needs its body, also while its broadcast is paused.
+const WAITING: [&str; 3] = ["pending", "held", "processing"];
 /// Values of one `IN` list.
 const IN: usize = 5_000;
 
@@ -25,8 +32,61 @@ pub(super) struct SeaMessages<'a> {
     pub(super) scope: Scope,
 }
 
+/// Whether nothing has happened to a message yet.
+fn is_fresh(message: &Message) -> bool {
+    message.status == Status::Pending && message.attempts == 0 && message.wire_id.is_none()
+}
+
+/// Leaves out what a fresh message cannot have: a third of its columns, which need not be bound.
+fn leave_out_the_future(row: &mut ActiveModel) {
+    row.stage = NotSet;
+    row.network_id = NotSet;
+    row.wire_id = NotSet;
+    row.dedupe_key = NotSet;
+    row.prepared = NotSet;
+    row.reason_code = NotSet;
+    row.reason_text = NotSet;
+    row.held_until = NotSet;
+    row.media_id = NotSet;
+    row.referral = NotSet;
+    row.billable = NotSet;
+    row.price_category = NotSet;
+    row.pricing = NotSet;
+    row.sender_at = NotSet;
+    row.sent_at = NotSet;
+    row.delivered_at = NotSet;
+    row.read_at = NotSet;
+    row.played_at = NotSet;
+    row.failed_at = NotSet;
+}
+
+/// A conversation's messages lie among its contact's, which have an index.
+pub(super) fn in_conversation(conversation: ConversationId) -> Condition {
+    let contact = Query::select()
+        .column(conversation::Column::ContactId)
+        .from(conversation::Entity)
+        .and_where(conversation::Column::Id.eq(conversation.uuid()))
+        .to_owned();
+    Condition::all()
+        .add(C::ConversationId.eq(conversation.uuid()))
+        .add(C::ContactId.in_subquery(contact))
+}
+
+/// Messages in a status. The rare ones and those that wait have partial indexes, whose conditions a
+/// planner recognises by their text only.
+fn in_status(status: Status) -> Condition {
+    let hint = match status {
+        Status::Pending | Status::Held | Status::Processing => Some("queued"),
+        Status::Failed | Status::Uncertain | Status::Cancelled | Status::Expired => {
+            Some("status IN ('failed', 'uncertain', 'cancelled', 'expired')")
+        }
+        _ => None,
+    };
+    Condition::all().add(C::Status.eq(status.as_str())).add_option(hint.map(Expr::cust))
+}
+
 impl SeaMessages<'_> {
-    fn own(&self) -> Select<Entity> {
+    pub(super) fn own(&self) -> Select<Entity> {
         let own = Entity::find().filter(C::AccountId.eq(self.scope.account().uuid()));
         match self.scope.device() {
             Some(device) => own.filter(C::DeviceId.eq(device.uuid())),
@@ -38,8 +98,11 @@ impl SeaMessages<'_> {
 #[async_trait]
 impl MessageRepo for SeaMessages<'_> {
     async fn insert(&mut self, messages: &[Message]) -> Result<(), StoreError> {
-        for chunk in messages.chunks(CHUNK) {
-            let rows = chunk.iter().map(to_row).collect::<Result<Vec<_>, _>>()?;
+        for chunk in chunks(messages, CHUNK) {
+            let mut rows = chunk.iter().map(to_row).collect::<Result<Vec<_>, _>>()?;
+            if chunk.iter().all(is_fresh) {
+                rows.iter_mut().for_each(leave_out_the_future);
+            }
             Entity::insert_many(rows)
                 .exec_without_returning(self.unit.tx())
                 .await
@@ -50,14 +113,10 @@ impl MessageRepo for SeaMessages<'_> {
 
     async fn insert_new(&mut self, messages: &[Message]) -> Result<Vec<MessageId>, StoreError> {
         let mut new = Vec::with_capacity(messages.len());
-        for chunk in messages.chunks(CHUNK) {
+        for chunk in chunks(messages, CHUNK) {
             let rows = chunk.iter().map(to_row).collect::<Result<Vec<_>, _>>()?;
             let inserted: Vec<Uuid> = Entity::insert_many(rows)
-                .on_conflict(
-                    OnConflict::columns([C::DeviceId, C::Direction, C::DedupeKey])
-                        .do_nothing()
-                        .to_owned(),
-                )
+                .on_conflict(OnConflict::new().do_nothing().to_owned())
                 .exec_with_returning_keys(self.unit.tx())
                 .await
                 .map_err(store)?;
@@ -120,19 +179,33 @@ impl MessageRepo for SeaMessages<'_> {
             query = query.filter(C::ContactId.eq(contact.uuid()));
         }
         if let Some(conversation) = filter.conversation {
-            query = query.filter(C::ConversationId.eq(conversation.uuid()));
+            query = query.filter(in_conversation(conversation));
         }
         if let Some(direction) = filter.direction {
             query = query.filter(C::Direction.eq(direction.as_str()));
         }
-        if let Some(status) = filter.status {
-            query = query.filter(C::Status.eq(status.as_str()));
+        if let [status] = filter.statuses.as_slice() {
+            query = match filter.broadcast {
+                // A broadcast's messages have an index of their own, with their status.
+                Some(_) => query.filter(C::Status.eq(status.as_str())),
+                None => query.filter(in_status(*status)),
+            };
         }
         if let Some(reference) = &filter.reference {
             query = query.filter(C::Reference.eq(reference.as_str()));
         }
+        if let Some(broadcast) = filter.broadcast {
+            // Written out, so that the index of broadcasts' messages is seen to fit.
+            query = query
+                .filter(Expr::cust("messages.origin = 'broadcast'"))
+                .filter(C::OriginRef.eq(broadcast.to_string()));
+        }
         if let Some(after) = page.after {
             query = query.filter(C::Id.lt(after.id()));
+        }
+        query = self.between(query, filter).await?;
+        if filter.looks_at_each() {
+            return self.look(query, filter, page).await;
         }
         let rows = query
             .order_by_desc(C::Id)
@@ -144,6 +217,23 @@ impl MessageRepo for SeaMessages<'_> {
         Ok(Page::from_rows(messages, page, |message| message.id.uuid()))
     }
 
+    async fn retried(&mut self, ids: &[MessageId]) -> Result<Vec<MessageId>, StoreError> {
+        let mut retried = Vec::new();
+        for chunk in ids.chunks(IN) {
+            let found: Vec<Option<Uuid>> = self
+                .own()
+                .select_only()
+                .column(C::RetryOf)
+                .filter(C::RetryOf.is_in(chunk.iter().map(|id| id.uuid())))
+                .into_tuple()
+                .all(self.unit.tx())
+                .await
+                .map_err(store)?;
+            retried.extend(found.into_iter().flatten().map(MessageId::from));
+        }
+        Ok(retried)
+    }
+
     async fn set_media(&mut self, id: MessageId, media: MediaId) -> Result<(), StoreError> {
         Entity::update_many()
             .col_expr(C::MediaId, Expr::value(media.uuid()))
@@ -153,5 +243,28 @@ impl MessageRepo for SeaMessages<'_> {
             .await
             .map_err(store)?;
         Ok(())
+    }
+
+    async fn blank(&mut self, ids: &[MessageId]) -> Result<u64, StoreError> {
+        let mut blanked = 0;
+        for chunk in ids.chunks(IN) {
+            let nothing = || Expr::value(None::<serde_json::Value>);
+            let done = Entity::update_many()
+                .col_expr(C::Content, Expr::value(blank()))
+                .col_expr(C::Words, Expr::value(None::<String>))
+                .col_expr(C::Choices, nothing())
+                .col_expr(C::Referral, nothing())
+                .col_expr(C::Prepared, nothing())
+                .filter(C::AccountId.eq(self.scope.account().uuid()))
+                .filter(C::Id.is_in(chunk.iter().map(|id| id.uuid())))
+                .filter(C::Queued.eq(false))
+                .filter(C::Status.is_not_in(WAITING))
+                .filter(C::Content.ne(blank()))
+                .exec(self.unit.tx())
+                .await
+                .map_err(store)?;
+            blanked += done.rows_affected;
+        }
+        Ok(blanked)
     }
 }

@@ -1,15 +1,23 @@
 //! Conversations, messages, lanes, and what could not be placed.
 
+mod broadcast;
+mod bulk;
 mod conversation;
 mod entity;
+mod history;
 mod inbox;
 mod media;
 mod message;
 mod outbox;
+mod pacing;
+mod person;
 mod row;
+mod template;
 
 use kabar_core::{InstallationScope, Scope};
 use kabar_messaging::MessagesWork;
+use kabar_messaging::PersonRepo;
+use kabar_messaging::pacing::repo::PacingRepo;
 use kabar_messaging::repo::{ConversationRepo, InboxRepo, MediaRepo, MessageRepo, OutboxRepo};
 
 use crate::unit::Unit;
@@ -27,11 +35,19 @@ impl MessagesWork for Unit {
         Box::new(media::SeaMedia { unit: self, scope })
     }
 
+    fn person(&self, scope: Scope) -> Box<dyn PersonRepo + '_> {
+        Box::new(person::SeaPerson { unit: self, scope })
+    }
+
     fn outbox(&self, _scope: InstallationScope) -> Box<dyn OutboxRepo + '_> {
         Box::new(outbox::SeaOutbox { unit: self })
     }
 
     fn inbox(&self, _scope: InstallationScope) -> Box<dyn InboxRepo + '_> {
         Box::new(inbox::SeaInbox { unit: self })
+    }
+
+    fn pacing(&self, _scope: InstallationScope) -> Box<dyn PacingRepo + '_> {
+        Box::new(pacing::SeaPacing { unit: self })
     }
 }

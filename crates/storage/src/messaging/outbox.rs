@@ -3,23 +3,25 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use async_trait::async_trait;
+use kabar_contacts::StopScope;
 use kabar_core::{ContactId, DeviceId, MessageId, StoreError, Timestamp};
 use kabar_messaging::Message;
-use kabar_messaging::message::{Lane, Purpose};
-use kabar_messaging::repo::{ClaimedLane, LaneEntry, OutboxRepo};
+use kabar_messaging::message::Lane;
+use kabar_messaging::message::Purpose;
+use kabar_messaging::repo::{ClaimedLane, LaneClaim, LaneEntry, OutboxRepo, ReadyDevice};
 use sea_orm::sea_query::{Expr, LockType, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _,
 };
 use uuid::Uuid;
 
 use super::entity::{lane, message};
 use super::message::CHUNK;
 use super::row::{from_row, to_row};
-use crate::convert::micros;
+use crate::convert::{column, micros, time};
 use crate::error::store;
-use crate::raw::Sql;
+use crate::raw::{Sql, chunks};
 use crate::unit::Unit;
 
 /// Values of one `IN` list.
@@ -29,6 +31,14 @@ const NEVER: i64 = i64::MAX;
 /// The head of a lane `l`: the first of its line.
 const HEAD: &str = "FROM messages m WHERE m.device_id = l.device_id AND m.contact_id = l.contact_id \
                     AND m.queued ORDER BY m.due_at, m.id LIMIT 1";
+
+/// The devices `d` that have a lane: jumps from one to the next along the index instead of reading
+/// every lane.
+const EACH_DEVICE: &str = "WITH RECURSIVE d (id) AS (\
+     SELECT (SELECT device_id FROM lanes ORDER BY device_id LIMIT 1) \
+     UNION ALL \
+     SELECT (SELECT device_id FROM lanes WHERE device_id > d.id ORDER BY device_id LIMIT 1) \
+     FROM d WHERE d.id IS NOT NULL) ";
 
 /// What can change about a message that exists.
 const CHANGEABLE: [message::Column; 25] = {
@@ -102,10 +112,24 @@ impl SeaOutbox<'_> {
         Ok(messages.into_iter().map(|message| (message.contact, message)).collect())
     }
 
+    /// Makes PostgreSQL claim along the index: before it has looked at a table that was filled
+    /// quickly, it would gather and sort all lanes that are ready.
+    async fn along_the_index(&self) -> Result<(), StoreError> {
+        if self.unit.locks_rows() {
+            let mut sql = Sql::new(self.unit.tx());
+            sql.push(
+                "SELECT set_config('enable_sort', 'off', true), \
+                 set_config('enable_bitmapscan', 'off', true)",
+            );
+            self.unit.rows(sql).await?;
+        }
+        Ok(())
+    }
+
     /// Claims ready lanes of one priority.
     async fn claim_priority(
         &self,
-        claim: &Claim,
+        claim: &LaneClaim,
         priority: i16,
         limit: u16,
     ) -> Result<Vec<(Uuid, i64)>, StoreError> {
@@ -241,13 +265,6 @@ fn contacts_of(claims: &[(Uuid, i64)]) -> Vec<Uuid> {
     contacts
 }
 
-struct Claim {
-    device: DeviceId,
-    owner: Uuid,
-    now: Timestamp,
-    until: Timestamp,
-}
-
 fn by_device(lanes: impl IntoIterator<Item = Lane>) -> BTreeMap<DeviceId, Vec<Uuid>> {
     let mut devices: BTreeMap<DeviceId, Vec<Uuid>> = BTreeMap::new();
     for lane in lanes {
@@ -265,7 +282,7 @@ impl OutboxRepo for SeaOutbox<'_> {
     async fn put(&mut self, entries: &[LaneEntry]) -> Result<(), StoreError> {
         let mut entries = entries.to_vec();
         entries.sort_by_key(|entry| entry.lane);
-        for chunk in entries.chunks(CHUNK) {
+        for chunk in chunks(&entries, CHUNK) {
             let rows = chunk.iter().map(|entry| lane::ActiveModel {
                 device_id: Set(entry.lane.device.uuid()),
                 contact_id: Set(entry.lane.contact.uuid()),
@@ -302,37 +319,117 @@ impl OutboxRepo for SeaOutbox<'_> {
         Ok(())
     }
 
-    async fn ready_devices(&mut self, now: Timestamp) -> Result<Vec<DeviceId>, StoreError> {
-        // Jumps from device to device along the index instead of reading every lane.
+    async fn ready_devices(&mut self, now: Timestamp) -> Result<Vec<ReadyDevice>, StoreError> {
         let mut sql = Sql::new(self.unit.tx());
+        sql.push(EACH_DEVICE).push("SELECT d.id AS id");
+        for priority in Purpose::PRIORITIES {
+            sql.push(
+                ", EXISTS (SELECT 1 FROM lanes WHERE lanes.device_id = d.id AND lanes.priority = ",
+            )
+            .bind(*priority)
+            .push(" AND lanes.ready_at <= ")
+            .bind(micros(now))
+            .push(&format!(") AS p{priority}"));
+        }
+        // What an account that is switched off wants to send, waits.
         sql.push(
-            "WITH RECURSIVE d (id) AS (\
-             SELECT (SELECT device_id FROM lanes ORDER BY device_id LIMIT 1) \
-             UNION ALL \
-             SELECT (SELECT device_id FROM lanes WHERE device_id > d.id ORDER BY device_id LIMIT 1) \
-             FROM d WHERE d.id IS NOT NULL) \
-             SELECT d.id AS id FROM d WHERE d.id IS NOT NULL AND EXISTS (\
-             SELECT 1 FROM lanes WHERE lanes.device_id = d.id AND lanes.ready_at <= ",
-        )
-        .bind(micros(now))
-        .push(")");
+            " FROM d WHERE d.id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM devices v \
+             JOIN accounts a ON a.id = v.account_id WHERE v.id = d.id AND NOT a.active)",
+        );
         let rows = self.unit.rows(sql).await?;
-        rows.iter()
-            .map(|row| row.try_get::<Uuid>("", "id").map(DeviceId::from).map_err(store))
-            .collect()
+        let mut ready = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut priorities = Vec::new();
+            for priority in Purpose::PRIORITIES {
+                if row.try_get("", &format!("p{priority}")).map_err(store)? {
+                    priorities.push(*priority);
+                }
+            }
+            if !priorities.is_empty() {
+                let device: Uuid = row.try_get("", "id").map_err(store)?;
+                ready.push(ReadyDevice { device: device.into(), priorities });
+            }
+        }
+        Ok(ready)
+    }
+
+    async fn replying(
+        &mut self,
+        devices: &[DeviceId],
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<DeviceId>, StoreError> {
+        if devices.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut sql = Sql::new(self.unit.tx());
+        sql.push("SELECT DISTINCT device_id FROM lanes WHERE priority = 0 AND device_id IN ")
+            .list(devices.iter().map(|device| device.uuid()))
+            .push(" AND ready_at > ")
+            .bind(micros(now))
+            .push(" AND ready_at <= ")
+            .bind(micros(until))
+            .push(" AND owner IS NOT NULL");
+        let rows = self.unit.rows(sql).await?;
+        let id = |row: &QueryResult| row.try_get::<Uuid>("", "device_id").map_err(store);
+        rows.iter().map(|row| id(row).map(DeviceId::from)).collect()
+    }
+
+    async fn next_ready(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let mut sql = Sql::new(self.unit.tx());
+        sql.push(EACH_DEVICE)
+            .push(
+                "SELECT MIN(next) AS next FROM (SELECT (SELECT ready_at FROM lanes \
+                 WHERE lanes.device_id = d.id AND lanes.ready_at > ",
+            )
+            .bind(micros(now))
+            .push(" ORDER BY ready_at LIMIT 1) AS next FROM d WHERE d.id IS NOT NULL) each");
+        let rows = self.unit.rows(sql).await?;
+        let next = rows.first().map(|row| row.try_get::<Option<i64>>("", "next").map_err(store));
+        Ok(next.transpose()?.flatten().filter(|next| *next < NEVER).map(time))
+    }
+
+    async fn next_expiry(&mut self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let mut sql = Sql::new(self.unit.tx());
+        sql.push("SELECT expires_at FROM messages WHERE queued AND expires_at > ")
+            .bind(micros(after))
+            .push(" ORDER BY expires_at LIMIT 1");
+        let rows = self.unit.rows(sql).await?;
+        let next = rows.first().map(|row| row.try_get::<i64>("", "expires_at").map_err(store));
+        Ok(next.transpose()?.map(time))
+    }
+
+    async fn expired(&mut self, now: Timestamp, limit: u16) -> Result<Vec<Message>, StoreError> {
+        let mut sql = Sql::new(self.unit.tx());
+        sql.push("SELECT id FROM messages WHERE queued AND expires_at <= ")
+            .bind(micros(now))
+            .push(" AND status IN ('pending', 'held') ORDER BY expires_at LIMIT ")
+            .bind(i64::from(limit));
+        let rows = self.unit.rows(sql).await?;
+        let ids: Result<Vec<MessageId>, StoreError> = rows
+            .iter()
+            .map(|row| row.try_get::<Uuid>("", "id").map(MessageId::from).map_err(store))
+            .collect();
+        let found = self.lock(&ids?).await?;
+        // Looked at again once they are locked.
+        let waits = |message: &Message| {
+            message.queued
+                && message.status.is_waiting()
+                && message.expires_at.is_some_and(|expiry| expiry <= now)
+        };
+        Ok(found.into_iter().filter(waits).collect())
     }
 
     async fn claim(
         &mut self,
-        device: DeviceId,
-        owner: Uuid,
-        now: Timestamp,
-        until: Timestamp,
+        claim: LaneClaim,
+        priorities: &[i16],
         limit: u16,
     ) -> Result<Vec<ClaimedLane>, StoreError> {
-        let claim = Claim { device, owner, now, until };
+        let device = claim.device;
+        self.along_the_index().await?;
         let mut claimed = Vec::new();
-        for priority in Purpose::PRIORITIES {
+        for priority in priorities {
             let taken = u16::try_from(claimed.len()).unwrap_or(u16::MAX);
             let rest = limit.saturating_sub(taken);
             if rest > 0 {
@@ -416,7 +513,7 @@ impl OutboxRepo for SeaOutbox<'_> {
     }
 
     async fn save(&mut self, messages: &[Message]) -> Result<(), StoreError> {
-        for chunk in messages.chunks(CHUNK) {
+        for chunk in chunks(messages, CHUNK) {
             let rows = chunk
                 .iter()
                 .map(|message| {
@@ -480,6 +577,29 @@ impl OutboxRepo for SeaOutbox<'_> {
             }
         }
         Ok(())
+    }
+
+    async fn stopped(
+        &mut self,
+        contacts: &[ContactId],
+    ) -> Result<Vec<(ContactId, StopScope)>, StoreError> {
+        let mut stopped = Vec::new();
+        for chunk in contacts.chunks(IN) {
+            let mut sql = Sql::new(self.unit.tx());
+            sql.push("SELECT id, stop_scope FROM contacts WHERE marketing_stopped_at IS NOT NULL")
+                .push(" AND id IN ")
+                .list(chunk.iter().map(|contact| contact.uuid()));
+            for row in self.unit.rows(sql).await? {
+                let id: Uuid = row.try_get("", "id").map_err(store)?;
+                let scope: Option<String> = row.try_get("", "stop_scope").map_err(store)?;
+                let scope = match scope {
+                    Some(scope) => column("contacts", &id, "stop_scope").word(&scope)?,
+                    None => StopScope::Marketing,
+                };
+                stopped.push((ContactId::from(id), scope));
+            }
+        }
+        Ok(stopped)
     }
 
     async fn waiting(&mut self) -> Result<u64, StoreError> {

@@ -17,6 +17,7 @@ pub(super) fn to_row(message: &Message) -> Result<ActiveModel, StoreError> {
     let content = match &message.body {
         Body::Out(content) => json(content)?,
         Body::In(content) => json(content)?,
+        Body::Blank { .. } => blank(),
     };
     let phone = |phone: &Option<PhoneNumber>| phone.as_ref().map(|p| p.as_str().to_owned());
     let pricing = message.pricing.as_ref();
@@ -48,6 +49,7 @@ pub(super) fn to_row(message: &Message) -> Result<ActiveModel, StoreError> {
         reply_to_id: Set(message.reply_to_id.map(MessageId::uuid)),
         reply_to: Set(json_opt(message.reply_to.as_ref())?),
         target_id: Set(message.target_id.map(MessageId::uuid)),
+        retry_of: Set(message.retry_of.map(MessageId::uuid)),
         choices: Set(json_opt(Some(&message.choices).filter(|choices| !choices.is_empty()))?),
         downgraded_from: Set(message.downgraded_from.clone()),
         prepared: Set(json_opt(message.prepared.as_ref())?),
@@ -93,7 +95,7 @@ pub(super) fn from_row(row: Model) -> Result<Message, StoreError> {
         status: at("status").word(&row.status)?,
         stage: row.stage.map(|stage| at("stage").word(&stage)).transpose()?,
         queued: row.queued,
-        body: body(&at("content"), origin, row.content)?,
+        body: body(&at("content"), origin, row.kind, row.content)?,
         purpose: at("purpose").word(&row.purpose)?,
         origin,
         origin_ref: row.origin_ref,
@@ -107,6 +109,7 @@ pub(super) fn from_row(row: Model) -> Result<Message, StoreError> {
         reply_to_id: row.reply_to_id.map(MessageId::from),
         reply_to: at("reply_to").json_opt(row.reply_to)?,
         target_id: row.target_id.map(MessageId::from),
+        retry_of: row.retry_of.map(MessageId::from),
         choices: at("choices").json_opt(row.choices)?.unwrap_or_default(),
         downgraded_from: row.downgraded_from,
         prepared: row.prepared.map(Prepared::from),
@@ -131,14 +134,23 @@ pub(super) fn from_row(row: Model) -> Result<Message, StoreError> {
     })
 }
 
+/// What stands where a body was removed. No content is an empty object.
+pub(super) fn blank() -> serde_json::Value {
+    serde_json::Value::Object(serde_json::Map::new())
+}
+
 /// What the network told us, also about what the business wrote on its phone, is kept in the
 /// network's form; what we made is kept in ours.
 fn body(
     column: &crate::convert::Column<'_>,
     origin: kabar_messaging::Origin,
+    kind: String,
     content: serde_json::Value,
 ) -> Result<Body, StoreError> {
     use kabar_messaging::Origin as O;
+    if content == blank() {
+        return Ok(Body::Blank { kind });
+    }
     match origin {
         O::Contact | O::PhoneEcho | O::History => column.json(content).map(Body::In),
         _ => column.json(content).map(Body::Out),

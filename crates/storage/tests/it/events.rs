@@ -119,7 +119,7 @@ async fn old_events_go() {
         let clock = TestClock::default();
         let prune = async || {
             let work = begin(&database).await;
-            let gone = work.events().prune(SCOPE, clock.now()).await.unwrap();
+            let gone = work.events().prune(SCOPE, clock.now(), 100).await.unwrap();
             work.commit().await.unwrap();
             gone
         };

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use kabar_core::Timestamp;
 use kabar_messaging::message::Lane;
-use kabar_messaging::repo::LaneEntry;
-use kabar_messaging::{Message, Status};
+use kabar_messaging::repo::{LaneClaim, LaneEntry};
+use kabar_messaging::{Message, Purpose, Status};
 use kabar_storage::testing::each_database;
 use kabar_testkit::accounts::provider;
 use kabar_testkit::road::Road;
@@ -90,7 +90,8 @@ impl Game {
         let (now, until) = (self.now, self.now + LEASE);
         let device = self.road.device;
         let work = self.road.begin().await;
-        let claimed = work.outbox(provider()).claim(device, node, now, until, 100).await.unwrap();
+        let claim = LaneClaim { device, owner: node, now, until };
+        let claimed = work.outbox(provider()).claim(claim, Purpose::PRIORITIES, 100).await.unwrap();
         work.commit().await.unwrap();
         for lane in &self.lanes {
             let found = claimed.iter().find(|claimed| claimed.lane == *lane);

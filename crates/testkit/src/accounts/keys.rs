@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
-use kabar_accounts::{AuthError, CreatedKey, KeyError, NewKey};
+use kabar_accounts::{AuthError, CreatedKey, KeyError, Networks, NewKey};
 use kabar_core::permission::{ReadKeys, ReadMessages, WriteKeys};
 use kabar_core::principal::Actor;
 use kabar_core::{
@@ -27,6 +27,7 @@ fn new_key(permissions: impl IntoIterator<Item = Permission>) -> NewKey {
     NewKey {
         name: "Shop".to_owned(),
         permissions: permissions.into_iter().collect(),
+        allowed: Networks::default(),
         expires_at: None,
     }
 }

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use kabar_core::Timestamp;
 use kabar_messaging::message::{Lane, Purpose};
-use kabar_messaging::repo::{ClaimedLane, LaneEntry};
+use kabar_messaging::repo::{ClaimedLane, LaneClaim, LaneEntry};
 use kabar_messaging::{Message, Status};
 use uuid::Uuid;
 
@@ -42,8 +42,8 @@ async fn put(road: &Road, messages: &[Message]) {
 async fn claim(road: &Road, owner: Uuid, now: Timestamp, limit: u16) -> Vec<ClaimedLane> {
     let work = road.begin().await;
     let until = now + TimeDelta::seconds(8);
-    let claimed =
-        work.outbox(provider()).claim(road.device, owner, now, until, limit).await.unwrap();
+    let claim = LaneClaim { device: road.device, owner, now, until };
+    let claimed = work.outbox(provider()).claim(claim, Purpose::PRIORITIES, limit).await.unwrap();
     work.commit().await.unwrap();
     claimed
 }
@@ -71,7 +71,13 @@ async fn finish(road: &Road, message: &Message) {
 async fn ready(road: &Road, now: Timestamp) -> bool {
     let work = road.begin().await;
     let ready = work.outbox(provider()).ready_devices(now).await.unwrap();
-    ready.contains(&road.device)
+    ready.iter().any(|ready| ready.device == road.device)
+}
+
+async fn replying(road: &Road, now: Timestamp, until: Timestamp) -> bool {
+    let work = road.begin().await;
+    let found = work.outbox(provider()).replying(&[road.device], now, until).await.unwrap();
+    found == [road.device]
 }
 
 async fn a_lane_is_claimed_once_and_taken_over(road: &Road) {
@@ -154,12 +160,16 @@ async fn replies_come_first(road: &Road) {
         order.extend(claimed.into_iter().filter_map(|lane| lane.head));
     }
     let order: Vec<i16> = order.iter().map(|m| m.purpose.priority()).collect();
+    assert!(replying(road, now, now + TimeDelta::seconds(8)).await);
+    assert!(!replying(road, now, now + TimeDelta::seconds(7)).await);
+    assert!(!replying(road, now + TimeDelta::seconds(8), now + TimeDelta::hours(1)).await);
     assert_eq!(order, [0, 0, 1, 2, 2]);
     // A reply in a chat that waits with an offer carries the chat forward.
     let later = now + TimeDelta::seconds(8);
     let all = claim(road, ONE, later, 10).await;
     let claims: Vec<(Lane, i64)> = all.iter().map(|c| (c.lane, c.fence)).collect();
     release(road, ONE, &claims).await;
+    assert!(!replying(road, now, now + TimeDelta::days(1)).await);
     let reply = Message { purpose: Purpose::Reply, ..road.waiting(messages[1].lane()) };
     put(road, &[reply]).await;
     let first = claim(road, ONE, later, 3).await;

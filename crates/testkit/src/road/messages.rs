@@ -2,11 +2,12 @@
 
 use chrono::TimeDelta;
 use kabar_channel::incoming::Pricing;
-use kabar_channel::{Prepared, Reason};
+use kabar_channel::{Content, Prepared, Reason};
 use kabar_core::{ConversationId, PageRequest};
 use kabar_messaging::message::Lane;
-use kabar_messaging::repo::Touch;
-use kabar_messaging::{Direction, Message, MessageFilter, Stage, Status};
+use kabar_messaging::repo::{Touch, Wrote};
+use kabar_messaging::search::Needle;
+use kabar_messaging::{Body, Direction, Message, MessageFilter, Origin, Purpose, Stage, Status};
 use serde_json::json;
 
 use super::Road;
@@ -18,6 +19,8 @@ pub(super) async fn contract(road: &Road) {
     tenants_and_devices_see_their_own(road).await;
     pages_are_complete(road).await;
     a_conversation_never_goes_backwards(road).await;
+    the_last_active_conversation_is_first(road).await;
+    history_is_searched(road).await;
 }
 
 async fn a_message_comes_in_once(road: &Road) {
@@ -152,7 +155,7 @@ async fn pages_are_complete(road: &Road) {
     let filter = MessageFilter {
         reference: Some("odd".to_owned()),
         direction: Some(Direction::Out),
-        status: Some(Status::Pending),
+        statuses: vec![Status::Pending],
         ..filter
     };
     let odd = work.messages(road.scope()).list(&filter, PageRequest::default()).await.unwrap();
@@ -166,12 +169,12 @@ async fn a_conversation_never_goes_backwards(road: &Road) {
     let wanted: Vec<(ConversationId, Lane)> = lanes.map(|lane| (road.id(), lane)).to_vec();
     let work = road.begin().await;
     let mut repo = work.conversations(road.scope());
-    let mut made = repo.ensure(&wanted, now).await.unwrap();
+    let mut made = repo.ensure(&wanted, now, Wrote::Other).await.unwrap();
     made.sort_unstable_by_key(|(id, _)| *id);
     assert_eq!(made, wanted);
     // The same chats under other ids are the ones that are there.
     let again: Vec<(ConversationId, Lane)> = lanes.map(|lane| (road.id(), lane)).to_vec();
-    let mut found = repo.ensure(&again, now).await.unwrap();
+    let mut found = repo.ensure(&again, now, Wrote::Other).await.unwrap();
     found.sort_unstable_by_key(|(id, _)| *id);
     assert_eq!(found, wanted);
     let id = wanted[0].0;
@@ -211,4 +214,126 @@ async fn a_conversation_never_goes_backwards(road: &Road) {
     assert_eq!(repo.get(id).await.unwrap().expect("it is there").unread, 3);
     repo.mark_read(id, now).await.unwrap();
     assert_eq!(repo.get(id).await.unwrap().expect("it is there").unread, 0);
+}
+
+async fn the_last_active_conversation_is_first(road: &Road) {
+    let now = road.now() + TimeDelta::days(1);
+    let at = |seconds| Some(now + TimeDelta::seconds(seconds));
+    let wanted: Vec<(ConversationId, Lane)> = (0..4)
+        .map(|n| {
+            let device = if n == 3 { road.second } else { road.device };
+            (road.id(), Lane { device, ..road.lane() })
+        })
+        .collect();
+    let work = road.begin().await;
+    let mut repo = work.conversations(road.scope());
+    repo.ensure(&wanted, now, Wrote::Other).await.unwrap();
+    let touch = |n: usize, in_at, out_at| Touch {
+        conversation: Some(wanted[n].0),
+        in_at,
+        out_at,
+        ..Touch::default()
+    };
+    repo.touch(&[touch(0, at(30), at(20)), touch(1, at(10), None)]).await.unwrap();
+    repo.touch(&[touch(1, at(5), None), touch(2, None, at(30)), touch(3, None, at(1))])
+        .await
+        .unwrap();
+    let pages = async |device, limit| {
+        let mut page = PageRequest::new(Some(limit), None);
+        let mut seen = Vec::new();
+        loop {
+            let mut repo = work.conversations(road.scope());
+            let found = repo.list(device, page).await.unwrap();
+            seen.extend(found.items.iter().map(|chat| (chat.id, chat.last_at)));
+            let Some(next) = found.next else { return seen };
+            page.after = Some(next);
+        }
+    };
+    drop(repo);
+    let expected = [(2, 30), (0, 30), (1, 10), (3, 1)];
+    let expected = expected.map(|(n, seconds): (usize, i64)| (wanted[n].0, at(seconds).unwrap()));
+    assert_eq!(pages(None, 1).await[..4], expected);
+    assert_eq!(pages(None, 3).await[..4], expected);
+    assert_eq!(pages(Some(road.second), 50).await[0], expected[3]);
+    // Who writes to a chat that is there brings it to the front.
+    let (_, lane) = wanted[3];
+    let again = [(road.id::<ConversationId>(), lane)];
+    let later = at(60).unwrap();
+    work.conversations(road.scope()).ensure(&again, later, Wrote::Us).await.unwrap();
+    assert_eq!(pages(None, 50).await[0], (wanted[3].0, later));
+}
+
+/// Twelve thousand messages of one chat over twelve days, more than two looks of a search.
+async fn history_is_searched(road: &Road) {
+    let lane = road.lane();
+    let start = road.now();
+    let broadcast: kabar_core::BroadcastId = road.id();
+    let made = |n: i64| {
+        let mut message = match n % 1_000 {
+            7 => road.incoming(lane, &format!("found.{n}")),
+            _ => road.waiting(lane),
+        };
+        message.created_at = start + TimeDelta::seconds(n * 86);
+        message.queued = false;
+        message.status = if n % 2 == 0 { Status::Sent } else { Status::Read };
+        if n % 3_000 == 5 {
+            message.origin = Origin::Broadcast;
+            message.origin_ref = Some(broadcast.to_string());
+            message.purpose = Purpose::Marketing;
+            message.body = Body::Out(Content::text("Pesanan Anda TIBA hari ini"));
+        }
+        message
+    };
+    let messages: Vec<Message> = (0..12_000).map(made).collect();
+    let work = road.begin().await;
+    for some in messages.chunks(2_000) {
+        work.messages(road.scope()).insert(some).await.unwrap();
+    }
+    let search = async |filter: &MessageFilter, limit| {
+        let mut page = PageRequest::new(Some(limit), None);
+        let (mut found, mut pages) = (Vec::new(), 0);
+        loop {
+            let part = work.messages(road.scope()).list(filter, page).await.unwrap();
+            assert!(part.items.len() <= usize::from(limit));
+            found.extend(part.items.into_iter().map(|message| message.id));
+            pages += 1;
+            let Some(next) = part.next else { return (found, pages) };
+            page.after = Some(next);
+        }
+    };
+    let check = async |filter: MessageFilter, fits: &(dyn Fn(i64, &Message) -> bool + Sync)| {
+        let filter = MessageFilter { contact: Some(lane.contact), ..filter };
+        let mut expected: Vec<_> = (0..12_000_i64)
+            .zip(&messages)
+            .filter(|(n, message)| fits(*n, message))
+            .map(|(_, message)| message.id)
+            .collect();
+        expected.reverse();
+        assert!(!expected.is_empty(), "{filter:?}");
+        for limit in [3, 200] {
+            let (found, pages) = search(&filter, limit).await;
+            assert_eq!(found, expected, "{filter:?}");
+            let looks = if filter.looks_at_each() { 2 } else { 1 };
+            assert!(pages >= looks || filter.from.is_some(), "{filter:?} {pages}");
+        }
+    };
+    let any = MessageFilter::default;
+    let words = |text: &str| Some(text.parse::<Needle>().unwrap());
+    check(MessageFilter { words: words("tiba PESANAN"), ..any() }, &|n, _| n % 3_000 == 5).await;
+    check(MessageFilter { broadcast: Some(broadcast), ..any() }, &|n, _| n % 3_000 == 5).await;
+    check(MessageFilter { purpose: Some(Purpose::Marketing), ..any() }, &|n, _| n % 3_000 == 5)
+        .await;
+    check(MessageFilter { origin: Some(Origin::Contact), ..any() }, &|n, _| n % 1_000 == 7).await;
+    let (from, to) = (start + TimeDelta::days(2), start + TimeDelta::days(4));
+    let within = |message: &Message| (from..to).contains(&message.created_at);
+    let day = || MessageFilter { from: Some(from), to: Some(to), ..any() };
+    check(day(), &|_, message| within(message)).await;
+    let some = MessageFilter { statuses: vec![Status::Read, Status::Failed], ..day() };
+    check(some, &|n, message| within(message) && n % 2 == 1).await;
+    let kind = MessageFilter { kind: Some("text".to_owned()), words: words("tiba"), ..day() };
+    check(kind, &|n, message| within(message) && n % 3_000 == 5).await;
+    // A foreign scope finds nothing.
+    let filter = MessageFilter { words: words("tiba"), ..any() };
+    let mut foreign = work.messages(provider().within(road.other));
+    assert!(foreign.list(&filter, PageRequest::default()).await.unwrap().items.is_empty());
 }

@@ -21,7 +21,7 @@ pub(super) async fn contract(road: &Road) {
     people_who_are_met_at_the_same_time_are_one(road).await;
 }
 
-fn person(phone: Option<&str>, bsuid: Option<&str>) -> Person {
+pub(super) fn person(phone: Option<&str>, bsuid: Option<&str>) -> Person {
     let ids = PersonIds {
         phone: phone.map(|phone| phone.parse().expect("a number")),
         wa_id: phone.map(|phone| phone.trim_start_matches('+').to_owned()),
@@ -45,7 +45,7 @@ async fn try_meet(
     Ok(resolved)
 }
 
-async fn meet(road: &Road, people: &[Person]) -> Vec<Resolved> {
+pub(super) async fn meet(road: &Road, people: &[Person]) -> Vec<Resolved> {
     try_meet(road, road.account, people).await.unwrap()
 }
 
@@ -67,8 +67,8 @@ async fn the_same_person_is_the_same_contact(road: &Road) {
     assert_eq!(contact.identity(IdentityKind::Phone), Some(number));
     assert_eq!(contact.identity(IdentityKind::Bsuid), Some("b.1"));
     let work = road.begin().await;
-    let filter =
-        ContactFilter { identity: Some(IdentityKey::phone(&number.parse().expect("a number"))) };
+    let identity = Some(IdentityKey::phone(&number.parse().expect("a number")));
+    let filter = ContactFilter { identity, ..ContactFilter::default() };
     let page = PageRequest::default();
     let found = work.contacts(road.scope()).list(&filter, page).await.unwrap();
     assert_eq!(found.items, [contact]);

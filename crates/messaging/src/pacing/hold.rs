@@ -1,0 +1,112 @@
+//! Why a message waits, and until when.
+
+use kabar_channel::Reason;
+use kabar_core::Timestamp;
+
+use crate::message::{Message, Status};
+
+/// Why something that is due does not go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HoldReason {
+    /// It is not due yet.
+    Scheduled,
+    /// The pause between two messages of its device.
+    PacingDelay,
+    /// Its device sent as much as it may in an hour.
+    HourlyCap,
+    /// Its device sent as much as it may in a day.
+    DailyCap,
+    /// Its device rests after a batch.
+    BatchRest,
+    /// It is night where the account is.
+    QuietHours,
+    /// Its recipient got enough offers.
+    FrequencyCap,
+    /// Its recipient gets too much at once from this number (Meta 131056).
+    PairLimit,
+    /// The portfolio reached as many people in 24 hours as Meta allows it.
+    MessagingLimit,
+    /// The number sends as fast as it may.
+    Throughput,
+    /// The network asked the device to slow down (Meta 130429).
+    SlowedDown,
+}
+
+impl HoldReason {
+    /// The word on the wire and in storage.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::PacingDelay => "pacing_delay",
+            Self::HourlyCap => "hourly_cap",
+            Self::DailyCap => "daily_cap",
+            Self::BatchRest => "batch_rest",
+            Self::QuietHours => "quiet_hours",
+            Self::FrequencyCap => "frequency_cap",
+            Self::PairLimit => "pair_limit",
+            Self::MessagingLimit => "messaging_limit",
+            Self::Throughput => "throughput",
+            Self::SlowedDown => "slowed_down",
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Scheduled => "it is not due yet",
+            Self::PacingDelay => "its device pauses between two messages",
+            Self::HourlyCap => "its device sent as much as it may in an hour",
+            Self::DailyCap => "its device sent as much as it may in a day",
+            Self::BatchRest => "its device rests after a batch",
+            Self::QuietHours => "these are the account's quiet hours",
+            Self::FrequencyCap => "its recipient got as many offers as the account allows",
+            Self::PairLimit => "its recipient gets too many messages from this number",
+            Self::MessagingLimit => "the portfolio wrote to as many people as Meta allows in a day",
+            Self::Throughput => "its device sends as fast as it may",
+            Self::SlowedDown => "the network asked its device to slow down",
+        }
+    }
+}
+
+/// A wait that has a reason and an end. When it ends another one may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// Why.
+    pub why: HoldReason,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+impl Hold {
+    /// A wait.
+    pub const fn new(why: HoldReason, until: Timestamp) -> Self {
+        Self { why, until }
+    }
+
+    /// The reason as messages carry it.
+    pub fn reason(self) -> Reason {
+        Reason::new(self.why.as_str(), self.why.text())
+    }
+
+    /// The one that ends last.
+    pub(crate) fn later(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(one), Some(other)) => Some(if other.until > one.until { other } else { one }),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Holds a message that waits. It moves in its line: what may go before then goes first, so a
+    /// reply never stands behind an offer that waits for the morning.
+    pub(crate) fn apply(self, message: &mut Message, now: Timestamp) {
+        message.status = Status::Held;
+        message.stage = None;
+        message.reason = Some(self.reason());
+        message.held_until = Some(self.until);
+        // Expiry is noticed when the lane is ready, so it is never later than that.
+        let until = message.expires_at.map_or(self.until, |expiry| self.until.min(expiry));
+        message.due_at = until.max(message.due_at);
+        message.next_at = message.due_at;
+        message.updated_at = now;
+    }
+}
