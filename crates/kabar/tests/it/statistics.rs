@@ -188,10 +188,20 @@ async fn something(town: &Town, dice: &mut Dice) {
     }
 }
 
+/// What must have happened before a count over everything says something.
+const EACH: [Mark; 4] = [Mark::Received, Mark::Delivered, Mark::Read, Mark::Failed];
+
+async fn missing(town: &Town) -> Vec<Mark> {
+    let counts = counted(&town.platform).await;
+    EACH.into_iter().filter(|mark| !counts.keys().any(|key| key.mark == *mark)).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counts_are_what_a_count_over_messages_says() {
     each_town(|town| async move {
-        for seed in 0..6 {
+        // The dice fall alike in every run, but ids do not sort alike: which message an event hits
+        // differs, and now and then no message of six rounds stays delivered.
+        for seed in 0..60 {
             let mut dice = Dice(seed);
             for _ in 0..40 {
                 something(&town, &mut dice).await;
@@ -200,12 +210,11 @@ async fn counts_are_what_a_count_over_messages_says() {
             // Counting anew changes nothing, and what comes after it counts once.
             town.platform.projector().rebuild().await.unwrap();
             agrees(&town, &format!("rebuilt after seed {seed}")).await;
+            if seed >= 5 && missing(&town).await.is_empty() {
+                return;
+            }
         }
-        let marks: std::collections::BTreeSet<Mark> =
-            counted(&town.platform).await.into_keys().map(|key| key.mark).collect();
-        for mark in [Mark::Received, Mark::Delivered, Mark::Read, Mark::Failed] {
-            assert!(marks.contains(&mark), "{mark:?} never happened");
-        }
+        panic!("{:?} never happened", missing(&town).await);
     })
     .await;
 }
