@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use kabar::Platform;
-use kabar::accounts::{AccountError, Admitted, AuthError, Myself};
+use kabar::accounts::{Admitted, AuthError, Myself};
 use kabar::core::permission::Permit;
 use kabar::core::{
     AccountId, Denied, ExposeSecret as _, Grant, InstallationScope, Principal, Scope, Secret,
@@ -63,20 +63,19 @@ impl Caller {
         }
         let account = named_account(request)?;
         if let (None, Some(named)) = (principal.account(), account) {
-            exists(platform, named).await?;
+            must_exist(platform, named).await?;
         }
         Ok(Self { principal, session, account })
     }
 }
 
-/// Whether there is the account that a provider names; those of accounts have their own.
-async fn exists(platform: &Platform, account: AccountId) -> Result<(), Problem> {
+/// Refuses an account that is not there; those of accounts have their own.
+async fn must_exist(platform: &Platform, account: AccountId) -> Result<(), Problem> {
     const SCOPE: InstallationScope = InstallationScope::system("authentication");
-    match platform.accounts().get(SCOPE, account).await {
-        Ok(_) => Ok(()),
-        Err(AccountError::NotFound) => Err(Denied::NoSuchAccount.into()),
-        Err(error) => Err(error.into()),
+    if platform.accounts().exists(SCOPE, account).await? {
+        return Ok(());
     }
+    Err(Denied::NoSuchAccount.into())
 }
 
 /// What an unknown credential is told; an address that tries many is told to wait.

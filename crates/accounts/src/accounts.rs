@@ -18,7 +18,7 @@ use crate::account::{Account, AccountPatch, NewAccount};
 use crate::check::{self, Invalid};
 use crate::journal::{Change, record};
 use crate::logins::{LoginSettings, invitation};
-use crate::recent::RecentKeys;
+use crate::recent::{Recent, RecentKeys};
 use crate::user::{NewUser, User};
 use crate::users::{self, UserError};
 use crate::work::AccountsWork;
@@ -80,6 +80,7 @@ pub struct Accounts {
     pub(crate) ids: Arc<dyn IdSource>,
     settings: Arc<LoginSettings>,
     recent: RecentKeys,
+    seen: Recent<AccountId, Account>,
 }
 
 impl std::fmt::Debug for Accounts {
@@ -95,7 +96,8 @@ impl Accounts {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
     ) -> Self {
-        Self { store, clock, ids, settings: Arc::default(), recent: RecentKeys::default() }
+        let (recent, seen) = (RecentKeys::default(), Recent::default());
+        Self { store, clock, ids, settings: Arc::default(), recent, seen }
     }
 
     /// The same, beside an authenticator that remembers keys: an account that is switched off takes
@@ -181,7 +183,23 @@ impl Accounts {
     /// # Errors
     /// [`AccountError::NotFound`].
     pub async fn country(&self, scope: Scope) -> Result<Option<String>, AccountError> {
-        Ok(self.find(scope).await?.country)
+        Ok(self.seen(scope).await?.country)
+    }
+
+    /// Whether there is such an account; asked with each request that names one.
+    ///
+    /// # Errors
+    /// [`AccountError::Store`].
+    pub async fn exists(
+        &self,
+        scope: InstallationScope,
+        id: AccountId,
+    ) -> Result<bool, AccountError> {
+        match self.seen(scope.within(id)).await {
+            Ok(_) => Ok(true),
+            Err(AccountError::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The accounts of the installation, newest first.
@@ -247,6 +265,17 @@ impl Accounts {
         account.ok_or(AccountError::NotFound)
     }
 
+    /// An account as it was a second ago at most.
+    async fn seen(&self, scope: Scope) -> Result<Account, AccountError> {
+        let now = self.clock.now();
+        if let Some(account) = self.seen.get(&scope.account(), now) {
+            return Ok(account);
+        }
+        let account = self.find(scope).await?;
+        self.seen.put(account.id, &account, now);
+        Ok(account)
+    }
+
     async fn edit(
         &self,
         scope: Scope,
@@ -267,6 +296,7 @@ impl Accounts {
         record(&*work, &*self.ids, change(scope, action, now)).await?;
         work.commit().await?;
         self.recent.forget();
+        self.seen.forget();
         Ok(account)
     }
 }

@@ -151,6 +151,16 @@ pub trait EventLog: Send {
         limit: u16,
     ) -> Result<Vec<StoredEvent>, StoreError>;
 
+    /// At most `limit` events of one kind, of the whole installation, after a position and not behind
+    /// another.
+    async fn read_kind(
+        &mut self,
+        scope: InstallationScope,
+        kind: &str,
+        between: (Position, Position),
+        limit: u16,
+    ) -> Result<Vec<StoredEvent>, StoreError>;
+
     /// Where the log ends: nothing that can be read lies behind it.
     async fn end(&mut self, scope: InstallationScope) -> Result<Position, StoreError>;
 

@@ -137,9 +137,12 @@ impl WebhookRoad {
     }
 }
 
-/// A WhatsApp platform. Cheap to clone.
+/// A WhatsApp platform. Cheap to clone: servers hand one to every request.
 #[derive(Clone)]
-pub struct Platform {
+pub struct Platform(Arc<Services>);
+
+/// What a platform consists of.
+struct Services {
     base: Base,
     channels: Channels,
     accounts: Accounts,
@@ -213,7 +216,7 @@ impl Platform {
         let (wholesale, more_jobs) = Wholesale::compose(&base, &media, &channels, &messages);
         jobs.extend(more_jobs);
         let jobs_store: Arc<dyn Store<dyn JobsWork>> = base.store();
-        Self {
+        Self(Arc::new(Services {
             accounts: Accounts::new(base.store(), base.clock(), base.ids())
                 .with_recent(recent.clone())
                 .with_settings(Arc::clone(&entrance.settings)),
@@ -266,7 +269,7 @@ impl Platform {
             media,
             channels,
             base,
-        }
+        }))
     }
 
     /// Starts sending, answering and fetching in the background.
@@ -281,13 +284,13 @@ impl Platform {
     /// What storage says.
     pub async fn drain(&self) -> Result<(), kabar_core::StoreError> {
         loop {
-            let sent = self.dispatcher.drain().await?;
-            let ran = self.runner.drain().await?;
-            self.intake.settle_parked().await?;
-            let followed = self.wholesale.broadcasts.follow().await?;
-            let delivered = self.webhook_road.deliverer.drain().await?;
+            let sent = self.0.dispatcher.drain().await?;
+            let ran = self.0.runner.drain().await?;
+            self.0.intake.settle_parked().await?;
+            let followed = self.0.wholesale.broadcasts.follow().await?;
+            let delivered = self.0.webhook_road.deliverer.drain().await?;
             if sent == 0 && ran == 0 && followed == 0 && delivered == 0 {
-                self.projector.drain().await?;
+                self.0.projector.drain().await?;
                 return Ok(());
             }
         }
@@ -299,7 +302,7 @@ impl Platform {
     /// # Errors
     /// What storage says.
     pub async fn next_due(&self) -> Result<Option<kabar_core::Timestamp>, kabar_core::StoreError> {
-        self.dispatcher.next_due().await
+        self.0.dispatcher.next_due().await
     }
 
     /// Removes deliveries of webhooks that have been kept for long enough; a running platform does so
@@ -308,182 +311,182 @@ impl Platform {
     /// # Errors
     /// What storage says.
     pub async fn prune_webhooks(&self) -> Result<u64, kabar_core::StoreError> {
-        self.webhook_road.deliverer.prune().await
+        self.0.webhook_road.deliverer.prune().await
     }
 
     /// The tenants.
-    pub const fn accounts(&self) -> &Accounts {
-        &self.accounts
+    pub fn accounts(&self) -> &Accounts {
+        &self.0.accounts
     }
 
     /// Quiet hours and frequency caps.
-    pub const fn pacing_rules(&self) -> &PacingRules {
-        &self.pacing_rules
+    pub fn pacing_rules(&self) -> &PacingRules {
+        &self.0.pacing_rules
     }
 
     /// How fast devices send, and why messages wait.
-    pub const fn pacing(&self) -> &Pacing {
-        &self.pacing
+    pub fn pacing(&self) -> &Pacing {
+        &self.0.pacing
     }
 
     /// The people.
-    pub const fn users(&self) -> &Users {
-        &self.users
+    pub fn users(&self) -> &Users {
+        &self.0.users
     }
 
     /// Logging in: registration, sessions, passwords, one-time codes.
-    pub const fn logins(&self) -> &Logins {
-        &self.logins
+    pub fn logins(&self) -> &Logins {
+        &self.0.logins
     }
 
     /// The API keys.
-    pub const fn keys(&self) -> &Keys {
-        &self.keys
+    pub fn keys(&self) -> &Keys {
+        &self.0.keys
     }
 
     /// From a bearer credential to a principal.
-    pub const fn authenticator(&self) -> &Authenticator {
-        &self.authenticator
+    pub fn authenticator(&self) -> &Authenticator {
+        &self.0.authenticator
     }
 
     /// The devices.
-    pub const fn devices(&self) -> &Devices {
-        &self.devices
+    pub fn devices(&self) -> &Devices {
+        &self.0.devices
     }
 
     /// The Meta apps.
-    pub const fn meta_apps(&self) -> &MetaApps {
-        &self.meta_apps
+    pub fn meta_apps(&self) -> &MetaApps {
+        &self.0.meta_apps
     }
 
     /// The contacts.
-    pub const fn contacts(&self) -> &Contacts {
-        &self.contacts
+    pub fn contacts(&self) -> &Contacts {
+        &self.0.contacts
     }
 
     /// The groups of contacts.
-    pub const fn groups(&self) -> &Groups {
-        &self.groups
+    pub fn groups(&self) -> &Groups {
+        &self.0.groups
     }
 
     /// The tags of contacts.
-    pub const fn tags(&self) -> &Tags {
-        &self.tags
+    pub fn tags(&self) -> &Tags {
+        &self.0.tags
     }
 
     /// The registry of opt-outs.
-    pub const fn opt_outs(&self) -> &OptOuts {
-        &self.opt_outs
+    pub fn opt_outs(&self) -> &OptOuts {
+        &self.0.opt_outs
     }
 
     /// The imports of contacts.
-    pub const fn imports(&self) -> &Imports {
-        &self.imports
+    pub fn imports(&self) -> &Imports {
+        &self.0.imports
     }
 
     /// The exports.
-    pub const fn exports(&self) -> &Exports {
-        &self.exports
+    pub fn exports(&self) -> &Exports {
+        &self.0.exports
     }
 
     /// Exports of everything that is known of one contact.
-    pub const fn personal_data(&self) -> &PersonalExports {
-        &self.personal_data
+    pub fn personal_data(&self) -> &PersonalExports {
+        &self.0.personal_data
     }
 
     /// Contacts that become one.
-    pub const fn merges(&self) -> &Merges {
-        &self.merges
+    pub fn merges(&self) -> &Merges {
+        &self.0.merges
     }
 
     /// Contacts that are erased.
-    pub const fn erasures(&self) -> &Erasures {
-        &self.erasures
+    pub fn erasures(&self) -> &Erasures {
+        &self.0.erasures
     }
 
     /// The messages.
-    pub const fn messages(&self) -> &Messages {
-        &self.messages
+    pub fn messages(&self) -> &Messages {
+        &self.0.messages
     }
 
     /// What is done to many messages at once.
-    pub const fn bulks(&self) -> &Bulks {
-        &self.wholesale.bulks
+    pub fn bulks(&self) -> &Bulks {
+        &self.0.wholesale.bulks
     }
 
     /// The message templates.
-    pub const fn templates(&self) -> &Templates {
-        &self.wholesale.templates
+    pub fn templates(&self) -> &Templates {
+        &self.0.wholesale.templates
     }
 
     /// The broadcasts.
-    pub const fn broadcasts(&self) -> &Broadcasts {
-        &self.wholesale.broadcasts
+    pub fn broadcasts(&self) -> &Broadcasts {
+        &self.0.wholesale.broadcasts
     }
 
     /// The conversations.
-    pub const fn conversations(&self) -> &Conversations {
-        &self.conversations
+    pub fn conversations(&self) -> &Conversations {
+        &self.0.conversations
     }
 
     /// The files.
-    pub const fn media(&self) -> &MediaFiles {
-        &self.media
+    pub fn media(&self) -> &MediaFiles {
+        &self.0.media
     }
 
     /// The autoreply rules.
-    pub const fn rules(&self) -> &Rules {
-        &self.rules
+    pub fn rules(&self) -> &Rules {
+        &self.0.rules
     }
 
     /// How the installation is, and who is told when it is unwell.
-    pub const fn watch(&self) -> &Watch {
-        &self.watch
+    pub fn watch(&self) -> &Watch {
+        &self.0.watch
     }
 
     /// The webhook endpoints.
-    pub const fn webhooks(&self) -> &Webhooks {
-        &self.webhook_road.webhooks
+    pub fn webhooks(&self) -> &Webhooks {
+        &self.0.webhook_road.webhooks
     }
 
     /// What went to webhook endpoints.
-    pub const fn deliveries(&self) -> &Deliveries {
-        &self.webhook_road.deliveries
+    pub fn deliveries(&self) -> &Deliveries {
+        &self.0.webhook_road.deliveries
     }
 
     /// The statistics.
-    pub const fn statistics(&self) -> &Statistics {
-        &self.statistics
+    pub fn statistics(&self) -> &Statistics {
+        &self.0.statistics
     }
 
     /// Keeps the statistics; [`Platform::start`] runs it.
-    pub const fn projector(&self) -> &Projector {
-        &self.projector
+    pub fn projector(&self) -> &Projector {
+        &self.0.projector
     }
 
     /// For how long things are kept; [`Platform::start`] removes what is older each hour.
-    pub const fn retention(&self) -> &Retention {
-        &self.retention
+    pub fn retention(&self) -> &Retention {
+        &self.0.retention
     }
 
     /// The channels.
-    pub const fn channels(&self) -> &Channels {
-        &self.channels
+    pub fn channels(&self) -> &Channels {
+        &self.0.channels
     }
 
     /// The way in, for channels.
     pub fn intake(&self) -> Arc<dyn Intake> {
-        Arc::new(self.intake.clone())
+        Arc::new(self.0.intake.clone())
     }
 
     /// The database.
-    pub const fn database(&self) -> &Database {
-        &self.base.database
+    pub fn database(&self) -> &Database {
+        &self.0.base.database
     }
 
     /// The event log, to read.
     pub fn events(&self) -> Arc<dyn Store<dyn EventsWork>> {
-        self.base.store()
+        self.0.base.store()
     }
 
     /// Follows the events as they happen, from a position on: see [`Follow`]. On every node, whichever
@@ -497,32 +500,32 @@ impl Platform {
         filter: EventFilter,
         begin: Begin,
     ) -> Result<Follow, FollowError> {
-        self.base.tail.follow(reach, filter, begin).await
+        self.0.base.tail.follow(reach, filter, begin).await
     }
 
     /// Those who follow the events: to end them for a stop in good order.
-    pub const fn tail(&self) -> &EventTail {
-        &self.base.tail
+    pub fn tail(&self) -> &EventTail {
+        &self.0.base.tail
     }
 
     /// The clock.
     pub fn clock(&self) -> Arc<dyn Clock> {
-        self.base.clock()
+        self.0.base.clock()
     }
 
-    pub(crate) const fn dispatcher(&self) -> &Dispatcher {
-        &self.dispatcher
+    pub(crate) fn dispatcher(&self) -> &Dispatcher {
+        &self.0.dispatcher
     }
 
-    pub(crate) const fn runner(&self) -> &Arc<Runner> {
-        &self.runner
+    pub(crate) fn runner(&self) -> &Arc<Runner> {
+        &self.0.runner
     }
 
-    pub(crate) const fn deliverer(&self) -> &Deliverer {
-        &self.webhook_road.deliverer
+    pub(crate) fn deliverer(&self) -> &Deliverer {
+        &self.0.webhook_road.deliverer
     }
 
-    pub(crate) const fn message_intake(&self) -> &MessageIntake {
-        &self.intake
+    pub(crate) fn message_intake(&self) -> &MessageIntake {
+        &self.0.intake
     }
 }

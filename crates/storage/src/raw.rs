@@ -49,6 +49,21 @@ impl Sql {
         self.push(")")
     }
 
+    /// Appends `(VALUES (a, b), (c, d), …)` of bound rows.
+    pub(crate) fn values<const N: usize>(
+        &mut self,
+        rows: impl IntoIterator<Item = [Value; N]>,
+    ) -> &mut Self {
+        self.push("(VALUES ");
+        for (index, row) in rows.into_iter().enumerate() {
+            if index > 0 {
+                self.push(", ");
+            }
+            self.list(row);
+        }
+        self.push(")")
+    }
+
     /// Whether it is for PostgreSQL.
     pub(crate) fn is_postgres(&self) -> bool {
         self.backend == DbBackend::Postgres
@@ -67,17 +82,23 @@ impl Sql {
     }
 }
 
-/// Rows in parts of at most `most`, each a power of two long: a statement's text depends on how
-/// many rows it has, and a text that was seen before need not be parsed and planned again.
+/// Rows in parts of at most `most`, of few different lengths: a statement's text depends on how many
+/// rows it has, and a text that was seen before need not be parsed and planned again.
 pub(crate) fn chunks<T>(rows: &[T], most: usize) -> impl Iterator<Item = &[T]> {
     let mut rest = rows;
     std::iter::from_fn(move || {
-        let longest = rest.len().min(most);
-        let length = 1_usize << longest.checked_ilog2()?;
-        let (chunk, after) = rest.split_at(length);
+        let (chunk, after) = rest.split_at(length(rest.len().min(most))?);
         rest = after;
         Some(chunk)
     })
+}
+
+/// The greatest of 1, 2, 3, 4, 6, 8, 12, 16, 24 … that is not above `longest`.
+const fn length(longest: usize) -> Option<usize> {
+    let Some(power) = longest.checked_ilog2() else { return None };
+    let lower = 1_usize << power;
+    let half = lower / 2;
+    Some(if longest >= lower + half { lower + half } else { lower })
 }
 
 #[cfg(test)]
@@ -85,12 +106,15 @@ mod tests {
     use super::chunks;
 
     #[test]
-    fn chunks_are_powers_of_two_and_leave_nothing_out() {
+    fn chunks_have_few_lengths_and_leave_nothing_out() {
         for count in [0, 1, 2, 3, 7, 8, 100, 500, 513, 1_000] {
             let rows: Vec<usize> = (0..count).collect();
             let parts: Vec<&[usize]> = chunks(&rows, 500).collect();
             assert_eq!(parts.concat(), rows);
-            assert!(parts.iter().all(|part| part.len().is_power_of_two() && part.len() <= 500));
+            let few = |length: usize| length.is_power_of_two() || (length / 3).is_power_of_two();
+            assert!(parts.iter().all(|part| few(part.len()) && part.len() <= 500), "{count}");
         }
+        let lengths: Vec<usize> = chunks(&[0; 31], 500).map(<[_]>::len).collect();
+        assert_eq!(lengths, [24, 6, 1]);
     }
 }

@@ -14,6 +14,8 @@ use crate::message::Status;
 
 /// Events that are read in one unit of work.
 const BATCH: u16 = 1_000;
+/// The kind of event that tells how far a message got.
+const STATUS: &str = "message.status";
 
 /// What is read of an event about a message's status.
 #[derive(Debug, Deserialize)]
@@ -47,8 +49,8 @@ const fn rank(status: Status) -> u8 {
 }
 
 impl Broadcasts {
-    /// Reads on in the event log and counts what became of broadcasts' messages; returns how many
-    /// events were read. One node does it at a time.
+    /// Reads on in the event log and counts what became of broadcasts' messages; returns 0 when
+    /// there was nothing new. One node does it at a time.
     ///
     /// # Errors
     /// What storage says.
@@ -67,40 +69,40 @@ impl Broadcasts {
         }
     }
 
+    /// Reads before it writes: most events are not of broadcasts, and who writes keeps others waiting.
     async fn follow_some(&self) -> Result<usize, StoreError> {
-        // Most looks find nothing: those cost a reader only.
-        if !self.is_behind().await? {
+        let now = self.clock.now();
+        let work = self.store.read().await?;
+        let from = work.following(SYSTEM).seen().await?;
+        let end = work.events().end(SYSTEM).await?;
+        if end <= from {
             return Ok(0);
         }
-        let now = self.clock.now();
+        let events = work.events().read_kind(SYSTEM, STATUS, (from, end), BATCH).await?;
+        drop(work);
+        let is_all = events.len() < usize::from(BATCH);
+        let last = events.last().map_or(end, |event| event.position);
+        let news = last_of_each(&events);
         let work = self.store.begin().await?;
         let Some(position) = work.following(SYSTEM).position().await? else {
             return Ok(0);
         };
-        let events = work.events().read_all(SYSTEM, position, BATCH).await?;
-        let Some(last) = events.last().map(|event| event.position) else {
-            return Ok(0);
-        };
-        let news = last_of_each(&events);
+        if position != from {
+            return Err(StoreError::Contended("another node read on in the log".into()));
+        }
         if !news.is_empty() {
             take_note(&*work, &news, now).await?;
         }
-        work.following(SYSTEM).advance(last).await?;
+        work.following(SYSTEM).advance(if is_all { end } else { last }).await?;
         work.commit().await?;
-        Ok(events.len())
-    }
-
-    async fn is_behind(&self) -> Result<bool, StoreError> {
-        let work = self.store.read().await?;
-        let position = work.following(SYSTEM).seen().await?;
-        Ok(!work.events().read_all(SYSTEM, position, 1).await?.is_empty())
+        Ok(events.len().max(1))
     }
 }
 
 /// The last that was heard of each message of a broadcast.
 fn last_of_each(events: &[StoredEvent]) -> HashMap<MessageId, (News, Scope)> {
     let mut news = HashMap::new();
-    for event in events.iter().filter(|event| event.kind == "message.status") {
+    for event in events {
         if event.data.get("broadcast_id").is_none() {
             continue;
         }

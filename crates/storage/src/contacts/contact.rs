@@ -18,7 +18,7 @@ use super::filter::{Walk, matching};
 use super::people::from_row as identity_from_row;
 use crate::convert::{column, json, micros, time, time_opt};
 use crate::error::store;
-use crate::raw::Sql;
+use crate::raw::{Sql, chunks};
 use crate::unit::Unit;
 
 pub(super) struct SeaContacts<'a> {
@@ -242,7 +242,7 @@ impl ContactRepo for SeaContacts<'_> {
         names: &[(ContactId, String)],
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        for chunk in names.chunks(CHUNK) {
+        for chunk in chunks(names, CHUNK) {
             let mut sql = Sql::new(self.unit.tx());
             sql.push("WITH v (id, name) AS (VALUES ");
             for (index, (id, name)) in chunk.iter().enumerate() {
@@ -260,9 +260,11 @@ impl ContactRepo for SeaContacts<'_> {
                 .bind(micros(at))
                 .push(" FROM v")
                 .on_postgres(" JOIN locked ON locked.id = v.id")
-                .push(" WHERE contacts.id = v.id AND contacts.account_id = ")
+                // No condition for an index: a PostgreSQL that does not know the table yet would
+                // read all contacts of the account.
+                .push(" WHERE contacts.id = v.id AND COALESCE(contacts.account_id = ")
                 .bind(self.scope.account().uuid())
-                .push(" AND (contacts.profile_name IS NULL OR contacts.profile_name <> v.name)");
+                .push(", FALSE) AND (contacts.profile_name IS NULL OR contacts.profile_name <> v.name)");
             self.unit.execute(sql).await?;
         }
         Ok(())

@@ -1,15 +1,13 @@
 //! Identities, for the roads in and out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use kabar_contacts::contact::{Identity, IdentityKey, IdentityKind};
+use kabar_contacts::contact::{Identity, IdentityKey};
 use kabar_contacts::repo::NewContactRow;
 use kabar_core::{ContactId, IdentityId, Scope, StoreError, Timestamp};
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, Select,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
 use super::entity::{contact, identity};
 use crate::convert::{column, json, micros, time, time_opt};
@@ -26,32 +24,55 @@ pub(super) struct SeaPeople<'a> {
 }
 
 impl SeaPeople<'_> {
-    fn present(&self) -> Select<identity::Entity> {
-        identity::Entity::find()
-            .filter(identity::Column::AccountId.eq(self.scope.account().uuid()))
-            .filter(identity::Column::ValidUntil.is_null())
-    }
-
-    async fn owners(&self, keys: &[IdentityKey]) -> Result<Vec<Identity>, StoreError> {
-        let rows = self.present().filter(any_of(keys)).all(self.unit.tx()).await.map_err(store)?;
+    async fn identities(&self, sql: Sql) -> Result<Vec<Identity>, StoreError> {
+        let found = identity::Entity::find().from_raw_sql(sql.done());
+        let rows = found.all(self.unit.tx()).await.map_err(store)?;
         rows.into_iter().map(from_row).collect()
     }
-}
 
-/// One condition per kind and namespace, so that it stays flat for any number of keys.
-fn any_of(keys: &[IdentityKey]) -> Condition {
-    let mut groups: BTreeMap<(IdentityKind, &str), Vec<&str>> = BTreeMap::new();
-    for key in keys {
-        groups.entry((key.kind, &key.namespace)).or_default().push(&key.value);
+    /// The present identities of these keys.
+    async fn owners(&self, keys: &[IdentityKey]) -> Result<Vec<Identity>, StoreError> {
+        let mut owners = Vec::with_capacity(keys.len());
+        for chunk in chunks(keys, CHUNK) {
+            let mut sql = Sql::new(self.unit.tx());
+            let rows = chunk.iter().map(|key| {
+                [key.kind.as_str().into(), (&*key.namespace).into(), (&*key.value).into()]
+            });
+            sql.push("WITH w (kind, namespace, value) AS ").values(rows);
+            self.present_for_each(&mut sql);
+            sql.push(" AND i.kind = w.kind AND i.namespace = w.namespace AND i.value = w.value");
+            sql.on_postgres(" LIMIT 1) found");
+            owners.extend(self.identities(sql).await?);
+        }
+        Ok(owners)
     }
-    groups.into_iter().fold(Condition::any(), |any, ((kind, namespace), values)| {
-        any.add(
-            Condition::all()
-                .add(identity::Column::Kind.eq(kind.as_str()))
-                .add(identity::Column::Namespace.eq(namespace))
-                .add(identity::Column::Value.is_in(values)),
-        )
-    })
+
+    /// The present identities of these contacts.
+    async fn of_contacts(&self, contacts: &[ContactId]) -> Result<Vec<Identity>, StoreError> {
+        let mut all = Vec::with_capacity(contacts.len());
+        for chunk in chunks(contacts, CHUNK) {
+            let mut sql = Sql::new(self.unit.tx());
+            let rows = chunk.iter().map(|contact| [contact.uuid().into()]);
+            sql.push("WITH w (id) AS ").values(rows);
+            self.present_for_each(&mut sql);
+            sql.push(" AND i.contact_id = w.id").on_postgres(" OFFSET 0) found");
+            all.extend(self.identities(sql).await?);
+        }
+        Ok(all)
+    }
+
+    /// Begins a look-up for each row of `w`. Said so that it goes along an index for each of them: as
+    /// one condition, a PostgreSQL that does not know the table yet reads all identities of the
+    /// account.
+    fn present_for_each(&self, sql: &mut Sql) {
+        let each = if sql.is_postgres() {
+            " SELECT found.* FROM w CROSS JOIN LATERAL (SELECT i.* FROM identities i"
+        } else {
+            " SELECT i.* FROM w CROSS JOIN identities i"
+        };
+        sql.push(each).push(" WHERE i.valid_until IS NULL AND i.account_id = ");
+        sql.bind(self.scope.account().uuid());
+    }
 }
 
 pub(crate) fn from_row(row: identity::Model) -> Result<Identity, StoreError> {
@@ -74,19 +95,10 @@ impl kabar_contacts::PeopleRepo for SeaPeople<'_> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        // Two steps along two indexes: as one, PostgreSQL reads all identities of the account.
         let owners: BTreeSet<ContactId> =
             self.owners(keys).await?.into_iter().map(|identity| identity.contact).collect();
-        if owners.is_empty() {
-            return Ok(Vec::new());
-        }
-        let rows = self
-            .present()
-            .filter(identity::Column::ContactId.is_in(owners.iter().map(|owner| owner.uuid())))
-            .all(self.unit.tx())
-            .await
-            .map_err(store)?;
-        rows.into_iter().map(from_row).collect()
+        let owners: Vec<ContactId> = owners.into_iter().collect();
+        self.of_contacts(&owners).await
     }
 
     async fn claim(&mut self, identities: &[Identity]) -> Result<Vec<Identity>, StoreError> {

@@ -105,9 +105,28 @@ impl EventLog for SeaEvents<'_> {
         self.after(after, None, limit).await
     }
 
+    async fn read_kind(
+        &mut self,
+        _scope: InstallationScope,
+        kind: &str,
+        (after, until): (Position, Position),
+        limit: u16,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let rows = following(self.unit, after, limit)
+            .filter(up_to(self.unit, until))
+            .filter(Column::Kind.eq(kind))
+            .all(self.unit.tx())
+            .await
+            .map_err(store)?;
+        Ok(rows.into_iter().map(stored).collect())
+    }
+
     async fn end(&mut self, scope: InstallationScope) -> Result<Position, StoreError> {
-        let last = readable(self.unit)
-            .order_by_desc(Column::Transaction)
+        let mut query = readable(self.unit);
+        if is_postgres(self.unit) {
+            query = query.order_by_desc(Column::Transaction);
+        }
+        let last = query
             .order_by_desc(Column::Number)
             .limit(1)
             .all(self.unit.tx())
@@ -251,6 +270,15 @@ fn following(unit: &Unit, after: Position, limit: u16) -> Select<Entity> {
         readable(unit).filter(Column::Number.gt(after.number))
     };
     query.order_by_asc(Column::Number).limit(u64::from(limit))
+}
+
+/// Not behind a position.
+fn up_to(unit: &Unit, until: Position) -> sea_orm::sea_query::SimpleExpr {
+    if is_postgres(unit) {
+        let row = Expr::tuple([Expr::col(Column::Transaction), Expr::col(Column::Number)]);
+        return row.lte(Expr::tuple([until.transaction.into(), until.number.into()]));
+    }
+    Column::Number.lte(until.number)
 }
 
 fn stored(row: Model) -> StoredEvent {

@@ -216,8 +216,11 @@ impl ConversationRepo for SeaConversations<'_> {
                 .push(&set)
                 .push(" FROM v")
                 .on_postgres(" JOIN locked ON locked.id = v.id")
-                .push(" WHERE c.id = v.id AND c.account_id = ")
-                .bind(self.scope.account().uuid());
+                // No condition for an index: a PostgreSQL that does not know the table yet would
+                // read all conversations of the account.
+                .push(" WHERE c.id = v.id AND COALESCE(c.account_id = ")
+                .bind(self.scope.account().uuid())
+                .push(", FALSE)");
             self.unit.execute(sql).await?;
         }
         Ok(())

@@ -323,13 +323,12 @@ impl OutboxRepo for SeaOutbox<'_> {
         let mut sql = Sql::new(self.unit.tx());
         sql.push(EACH_DEVICE).push("SELECT d.id AS id");
         for priority in Purpose::PRIORITIES {
-            sql.push(
-                ", EXISTS (SELECT 1 FROM lanes WHERE lanes.device_id = d.id AND lanes.priority = ",
-            )
-            .bind(*priority)
-            .push(" AND lanes.ready_at <= ")
-            .bind(micros(now))
-            .push(&format!(") AS p{priority}"));
+            // For `EXISTS`, PostgreSQL may read every ready lane of all devices.
+            sql.push(", (SELECT 1 FROM lanes WHERE lanes.device_id = d.id AND lanes.priority = ")
+                .bind(*priority)
+                .push(" AND lanes.ready_at <= ")
+                .bind(micros(now))
+                .push(&format!(" LIMIT 1) IS NOT NULL AS p{priority}"));
         }
         // What an account that is switched off wants to send, waits.
         sql.push(
