@@ -41,6 +41,8 @@ struct Ahead {
 /// What a step did.
 #[derive(Debug, Default)]
 pub(crate) struct Step {
+    /// No endpoint wants anything; nothing was read.
+    pub(crate) unwanted: bool,
     /// Events that were read.
     pub(crate) events: usize,
     /// Endpoints that have something new.
@@ -81,7 +83,7 @@ impl FanOut {
     pub(crate) async fn step(&self) -> Result<Step, StoreError> {
         let work = self.store.read().await?;
         if !work.fan_out(SCOPE).is_wanted().await? {
-            return Ok(Step::default());
+            return Ok(Step { unwanted: true, ..Step::default() });
         }
         let stored = work.fan_out(SCOPE).position().await?;
         let ahead = self.ahead(stored);
@@ -94,7 +96,7 @@ impl FanOut {
         let skipped = ahead.skipped + events.len();
         if deliveries.is_empty() && skipped < SKIPPED {
             self.remember(Ahead { stored, seen: last, skipped });
-            return Ok(Step { events: events.len(), touched: BTreeSet::new() });
+            return Ok(Step { events: events.len(), ..Step::default() });
         }
         self.write(stored, last, &events, deliveries).await
     }
@@ -116,7 +118,7 @@ impl FanOut {
         work.commit().await?;
         self.remember(Ahead { stored: to, seen: to, skipped: 0 });
         let touched = deliveries.iter().map(|delivery| delivery.endpoint).collect();
-        Ok(Step { events: events.len(), touched })
+        Ok(Step { events: events.len(), touched, unwanted: false })
     }
 
     fn ahead(&self, stored: Position) -> Ahead {

@@ -48,6 +48,14 @@ const fn rank(status: Status) -> u8 {
     2 * status.rank()
 }
 
+/// How far a step came; with what it read, and at least 1 when the log had grown.
+enum Read {
+    /// To the end, as it was when the step began.
+    All(usize),
+    /// There is more.
+    Part(usize),
+}
+
 impl Broadcasts {
     /// Reads on in the event log and counts what became of broadcasts' messages; returns 0 when
     /// there was nothing new. One node does it at a time.
@@ -58,8 +66,8 @@ impl Broadcasts {
         let (mut all, mut tries) = (0, 1);
         loop {
             match self.follow_some().await {
-                Ok(0) => return Ok(all),
-                Ok(read) => {
+                Ok(Read::All(read)) => return Ok(all + read),
+                Ok(Read::Part(read)) => {
                     all += read;
                     tries = 1;
                 }
@@ -70,22 +78,26 @@ impl Broadcasts {
     }
 
     /// Reads before it writes: most events are not of broadcasts, and who writes keeps others waiting.
-    async fn follow_some(&self) -> Result<usize, StoreError> {
+    async fn follow_some(&self) -> Result<Read, StoreError> {
         let now = self.clock.now();
         let work = self.store.read().await?;
         let from = work.following(SYSTEM).seen().await?;
         let end = work.events().end(SYSTEM).await?;
         if end <= from {
-            return Ok(0);
+            return Ok(Read::All(0));
         }
         let events = work.events().read_kind(SYSTEM, STATUS, (from, end), BATCH).await?;
         drop(work);
-        let is_all = events.len() < usize::from(BATCH);
-        let last = events.last().map_or(end, |event| event.position);
+        let read = match events.last() {
+            Some(last) if events.len() == usize::from(BATCH) => {
+                (last.position, Read::Part(events.len()))
+            }
+            _ => (end, Read::All(events.len().max(1))),
+        };
         let news = last_of_each(&events);
         let work = self.store.begin().await?;
         let Some(position) = work.following(SYSTEM).position().await? else {
-            return Ok(0);
+            return Ok(Read::All(0));
         };
         if position != from {
             return Err(StoreError::Contended("another node read on in the log".into()));
@@ -93,9 +105,9 @@ impl Broadcasts {
         if !news.is_empty() {
             take_note(&*work, &news, now).await?;
         }
-        work.following(SYSTEM).advance(if is_all { end } else { last }).await?;
+        work.following(SYSTEM).advance(read.0).await?;
         work.commit().await?;
-        Ok(events.len().max(1))
+        Ok(read.1)
     }
 }
 

@@ -1,15 +1,15 @@
 //! Identities, for the roads in and out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use kabar_contacts::contact::{Identity, IdentityKey};
 use kabar_contacts::repo::NewContactRow;
 use kabar_core::{ContactId, IdentityId, Scope, StoreError, Timestamp};
-use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
-use super::entity::{contact, identity};
+use super::entity::identity;
 use crate::convert::{column, json, micros, time, time_opt};
 use crate::error::store;
 use crate::raw::{Sql, chunks};
@@ -17,6 +17,12 @@ use crate::unit::Unit;
 
 /// Rows of one `INSERT`, kept below SQLite's 32,766 bound values.
 const CHUNK: usize = 1_000;
+/// What an identity has from its beginning.
+const CLAIM: [&str; 7] =
+    ["id", "account_id", "contact_id", "kind", "namespace", "value", "valid_from"];
+/// What a contact has from its beginning.
+const NEW: [&str; 8] =
+    ["id", "account_id", "kind", "name", "profile_name", "variables", "created_at", "updated_at"];
 
 pub(super) struct SeaPeople<'a> {
     pub(super) unit: &'a Unit,
@@ -35,13 +41,17 @@ impl SeaPeople<'_> {
         let mut owners = Vec::with_capacity(keys.len());
         for chunk in chunks(keys, CHUNK) {
             let mut sql = Sql::new(self.unit.tx());
-            let rows = chunk.iter().map(|key| {
-                [key.kind.as_str().into(), (&*key.namespace).into(), (&*key.value).into()]
-            });
-            sql.push("WITH w (kind, namespace, value) AS ").values(rows);
-            self.present_for_each(&mut sql);
-            sql.push(" AND i.kind = w.kind AND i.namespace = w.namespace AND i.value = w.value");
-            sql.on_postgres(" LIMIT 1) found");
+            if sql.is_postgres() {
+                let rows = chunk.iter().map(|key| {
+                    [key.kind.as_str().into(), (&*key.namespace).into(), (&*key.value).into()]
+                });
+                sql.push("WITH w (kind, namespace, value) AS (").values(rows).push(")");
+                self.present_for_each(&mut sql);
+                sql.push(" AND i.kind = w.kind AND i.namespace = w.namespace");
+                sql.push(" AND i.value = w.value LIMIT 1) found");
+            } else {
+                self.by_kind(&mut sql, chunk);
+            }
             owners.extend(self.identities(sql).await?);
         }
         Ok(owners)
@@ -50,12 +60,17 @@ impl SeaPeople<'_> {
     /// The present identities of these contacts.
     async fn of_contacts(&self, contacts: &[ContactId]) -> Result<Vec<Identity>, StoreError> {
         let mut all = Vec::with_capacity(contacts.len());
-        for chunk in chunks(contacts, CHUNK) {
+        for chunk in contacts.chunks(CHUNK) {
             let mut sql = Sql::new(self.unit.tx());
-            let rows = chunk.iter().map(|contact| [contact.uuid().into()]);
-            sql.push("WITH w (id) AS ").values(rows);
-            self.present_for_each(&mut sql);
-            sql.push(" AND i.contact_id = w.id").on_postgres(" OFFSET 0) found");
+            if sql.is_postgres() {
+                let rows = chunk.iter().map(|id| [id.uuid().into()]);
+                sql.push("WITH w (id) AS (").values(rows).push(")");
+                self.present_for_each(&mut sql);
+                sql.push(" AND i.contact_id = w.id OFFSET 0) found");
+            } else {
+                self.present(&mut sql);
+                sql.push(" AND i.contact_id IN ").among(chunk.iter().map(|id| id.uuid()));
+            }
             all.extend(self.identities(sql).await?);
         }
         Ok(all)
@@ -65,13 +80,28 @@ impl SeaPeople<'_> {
     /// one condition, a PostgreSQL that does not know the table yet reads all identities of the
     /// account.
     fn present_for_each(&self, sql: &mut Sql) {
-        let each = if sql.is_postgres() {
-            " SELECT found.* FROM w CROSS JOIN LATERAL (SELECT i.* FROM identities i"
-        } else {
-            " SELECT i.* FROM w CROSS JOIN identities i"
-        };
-        sql.push(each).push(" WHERE i.valid_until IS NULL AND i.account_id = ");
+        sql.push(" SELECT found.* FROM w CROSS JOIN LATERAL (");
+        self.present(sql);
+    }
+
+    fn present(&self, sql: &mut Sql) {
+        sql.push("SELECT i.* FROM identities i WHERE i.valid_until IS NULL AND i.account_id = ");
         sql.bind(self.scope.account().uuid());
+    }
+
+    /// A query for each kind and namespace: SQLite goes along an index for each of them.
+    fn by_kind(&self, sql: &mut Sql, keys: &[IdentityKey]) {
+        let mut groups: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+        for key in keys {
+            let group = groups.entry((key.kind.as_str(), &key.namespace)).or_default();
+            group.push(&key.value);
+        }
+        for (index, ((kind, namespace), values)) in groups.into_iter().enumerate() {
+            sql.push(if index == 0 { "" } else { " UNION ALL " });
+            self.present(sql);
+            sql.push(" AND i.kind = ").bind(kind).push(" AND i.namespace = ").bind(namespace);
+            sql.push(" AND i.value IN ").among(values);
+        }
     }
 }
 
@@ -104,21 +134,20 @@ impl kabar_contacts::PeopleRepo for SeaPeople<'_> {
     async fn claim(&mut self, identities: &[Identity]) -> Result<Vec<Identity>, StoreError> {
         let mut taken = 0;
         for chunk in chunks(identities, CHUNK) {
-            let rows = chunk.iter().map(|claim| identity::ActiveModel {
-                id: Set(claim.id.uuid()),
-                account_id: Set(self.scope.account().uuid()),
-                contact_id: Set(claim.contact.uuid()),
-                kind: Set(claim.key.kind.as_str().to_owned()),
-                namespace: Set(claim.key.namespace.clone()),
-                value: Set(claim.key.value.clone()),
-                valid_from: Set(micros(claim.valid_from)),
-                valid_until: Set(None),
+            let rows = chunk.iter().map(|claim| {
+                [
+                    claim.id.uuid().into(),
+                    self.scope.account().uuid().into(),
+                    claim.contact.uuid().into(),
+                    claim.key.kind.as_str().into(),
+                    claim.key.namespace.as_str().into(),
+                    claim.key.value.as_str().into(),
+                    micros(claim.valid_from).into(),
+                ]
             });
-            taken += identity::Entity::insert_many(rows)
-                .on_conflict(OnConflict::new().do_nothing().to_owned())
-                .exec_without_returning(self.unit.tx())
-                .await
-                .map_err(store)?;
+            let mut sql = Sql::insert(self.unit.tx(), "identities", &CLAIM, rows);
+            sql.push(" ON CONFLICT DO NOTHING");
+            taken += self.unit.execute(sql).await?;
         }
         if usize::try_from(taken).is_ok_and(|taken| taken == identities.len()) {
             return Ok(identities.to_vec());
@@ -141,32 +170,20 @@ impl kabar_contacts::PeopleRepo for SeaPeople<'_> {
 
     async fn insert(&mut self, contacts: &[NewContactRow]) -> Result<(), StoreError> {
         for chunk in chunks(contacts, CHUNK) {
-            let rows = chunk
-                .iter()
-                .map(|new| {
-                    Ok(contact::ActiveModel {
-                        id: Set(new.id.uuid()),
-                        account_id: Set(self.scope.account().uuid()),
-                        kind: Set(new.kind.as_str().to_owned()),
-                        name: Set(new.name.clone()),
-                        profile_name: Set(new.profile_name.clone()),
-                        variables: Set(json(&new.variables)?),
-                        marketing_stopped_at: Set(None),
-                        stop_scope: Set(None),
-                        stop_source: Set(None),
-                        consented_at: Set(None),
-                        consent_source: Set(None),
-                        merged_into: Set(None),
-                        created_at: Set(micros(new.at)),
-                        updated_at: Set(micros(new.at)),
-                        removed_at: Set(None),
-                    })
-                })
-                .collect::<Result<Vec<_>, StoreError>>()?;
-            contact::Entity::insert_many(rows)
-                .exec_without_returning(self.unit.tx())
-                .await
-                .map_err(store)?;
+            let rows = chunk.iter().map(|new| {
+                Ok([
+                    new.id.uuid().into(),
+                    self.scope.account().uuid().into(),
+                    new.kind.as_str().into(),
+                    new.name.clone().into(),
+                    new.profile_name.clone().into(),
+                    json(&new.variables)?.into(),
+                    micros(new.at).into(),
+                    micros(new.at).into(),
+                ])
+            });
+            let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
+            self.unit.execute(Sql::insert(self.unit.tx(), "contacts", &NEW, rows)).await?;
         }
         Ok(())
     }

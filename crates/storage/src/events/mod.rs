@@ -7,7 +7,6 @@ use kabar_core::{AccountId, InstallationScope, Scope, StoreError, Timestamp, Top
 use kabar_events::{EventLog, EventsWork, Fact, LogReaders, NewEvent, Position, StoredEvent};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ActiveValue::{NotSet, Set},
     ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QueryResult, QuerySelect as _, Select,
 };
@@ -44,10 +43,12 @@ mod entity {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-use entity::{ActiveModel, Column, Entity, Model};
+use entity::{Column, Entity, Model};
 
 /// Rows of one `INSERT`, kept below SQLite's 32,766 bound values.
 const CHUNK: usize = 1_000;
+/// What an event is given; its place in the log it gets from the database.
+const COLUMNS: [&str; 5] = ["account_id", "kind", "version", "data", "at"];
 
 impl EventsWork for Unit {
     fn events(&self) -> Box<dyn EventLog + '_> {
@@ -70,19 +71,16 @@ impl EventLog for SeaEvents<'_> {
             self.unit.wakes(Topic::Events);
         }
         for chunk in chunks(events, CHUNK) {
-            let rows = chunk.iter().map(|event| ActiveModel {
-                transaction: NotSet,
-                number: NotSet,
-                account_id: Set(event.account.uuid()),
-                kind: Set(event.fact.kind().to_owned()),
-                version: Set(Fact::VERSION),
-                data: Set(event.fact.data()),
-                at: Set(micros(event.at)),
+            let rows = chunk.iter().map(|event| {
+                [
+                    event.account.uuid().into(),
+                    event.fact.kind().into(),
+                    Fact::VERSION.into(),
+                    event.fact.data().into(),
+                    micros(event.at).into(),
+                ]
             });
-            Entity::insert_many(rows)
-                .exec_without_returning(self.unit.tx())
-                .await
-                .map_err(store)?;
+            self.unit.execute(Sql::insert(self.unit.tx(), "events", &COLUMNS, rows)).await?;
         }
         Ok(())
     }

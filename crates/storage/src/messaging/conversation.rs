@@ -1,7 +1,5 @@
 //! A tenant's conversations.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use kabar_core::{
     AccountId, ContactId, ConversationId, Cursor, DeviceId, Page, PageRequest, Scope, StoreError,
@@ -13,7 +11,7 @@ use kabar_messaging::{Conversation, Direction, Status};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Select,
+    QueryOrder as _, QueryResult, QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
@@ -44,18 +42,6 @@ impl SeaConversations<'_> {
 }
 
 /// One condition per device, so that it stays flat for any number of lanes.
-fn any_of<'a>(lanes: impl Iterator<Item = &'a Lane>) -> Condition {
-    let mut devices: BTreeMap<DeviceId, Vec<Uuid>> = BTreeMap::new();
-    for lane in lanes {
-        devices.entry(lane.device).or_default().push(lane.contact.uuid());
-    }
-    devices.into_iter().fold(Condition::any(), |any, (device, contacts)| {
-        any.add(
-            Condition::all().add(C::DeviceId.eq(device.uuid())).add(C::ContactId.is_in(contacts)),
-        )
-    })
-}
-
 fn from_row(row: &Model) -> Conversation {
     Conversation {
         id: ConversationId::from(row.id),
@@ -101,16 +87,7 @@ impl SeaConversations<'_> {
              WHEN c.last_at > excluded.last_at THEN c.last_at ELSE excluded.last_at END \
              RETURNING id, device_id, contact_id",
         );
-        let rows = self.unit.rows(sql).await?;
-        rows.iter()
-            .map(|row| {
-                let id: Uuid = row.try_get("", "id").map_err(store)?;
-                let device: Uuid = row.try_get("", "device_id").map_err(store)?;
-                let contact: Uuid = row.try_get("", "contact_id").map_err(store)?;
-                let lane = Lane { device: device.into(), contact: contact.into() };
-                Ok((ConversationId::from(id), lane))
-            })
-            .collect()
+        self.unit.rows(sql).await?.iter().map(by_lane).collect()
     }
 
     async fn find_or_make(
@@ -136,22 +113,35 @@ impl SeaConversations<'_> {
             .exec_without_returning(self.unit.tx())
             .await
             .map_err(store)?;
-        let rows: Vec<(Uuid, Uuid, Uuid)> = Entity::find()
-            .select_only()
-            .columns([C::Id, C::DeviceId, C::ContactId])
-            .filter(any_of(wanted.iter().map(|(_, lane)| lane)))
-            .into_tuple()
-            .all(self.unit.tx())
-            .await
-            .map_err(store)?;
-        Ok(rows
-            .into_iter()
-            .map(|(id, device, contact)| {
-                let lane = Lane { device: device.into(), contact: contact.into() };
-                (ConversationId::from(id), lane)
-            })
-            .collect())
+        self.unit.rows(self.by_lanes(wanted)).await?.iter().map(by_lane).collect()
     }
+
+    /// The conversations of lanes. For each of them along the index: as one condition, a PostgreSQL
+    /// that does not know the table yet reads all conversations of the device.
+    fn by_lanes(&self, wanted: &[(ConversationId, Lane)]) -> Sql {
+        let mut sql = Sql::new(self.unit.tx());
+        let lanes = wanted.iter().map(|(_, lane)| {
+            let Lane { device, contact } = lane;
+            [device.uuid().into(), contact.uuid().into()]
+        });
+        sql.push("WITH w (device, contact) AS (").values(lanes).push(")");
+        sql.push(if sql.is_postgres() {
+            " SELECT c.* FROM w CROSS JOIN LATERAL (SELECT id, device_id, contact_id \
+             FROM conversations WHERE device_id = w.device AND contact_id = w.contact LIMIT 1) c"
+        } else {
+            " SELECT c.id, c.device_id, c.contact_id FROM w CROSS JOIN conversations c \
+             WHERE c.device_id = w.device AND c.contact_id = w.contact"
+        });
+        sql
+    }
+}
+
+/// A conversation's id and its lane.
+fn by_lane(row: &QueryResult) -> Result<(ConversationId, Lane), StoreError> {
+    let id: Uuid = row.try_get("", "id").map_err(store)?;
+    let device: Uuid = row.try_get("", "device_id").map_err(store)?;
+    let contact: Uuid = row.try_get("", "contact_id").map_err(store)?;
+    Ok((ConversationId::from(id), Lane { device: device.into(), contact: contact.into() }))
 }
 
 #[async_trait]

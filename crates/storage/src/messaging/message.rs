@@ -8,16 +8,16 @@ use kabar_messaging::repo::MessageRepo;
 use kabar_messaging::{Message, MessageFilter, Status};
 use sea_orm::sea_query::{Expr, OnConflict, Query};
 use sea_orm::{
-    ActiveValue::NotSet, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Select,
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
 use super::entity::conversation;
-use super::entity::message::{ActiveModel, Column as C, Entity};
-use super::row::{blank, from_row, to_row};
+use super::entity::message::{Column as C, Entity};
+use super::row::{FRESH, blank, from_row, to_fresh_row, to_row};
 use crate::error::store;
-use crate::raw::chunks;
+use crate::raw::{Sql, chunks};
 use crate::unit::Unit;
 
 /// Rows of one `INSERT`: fifty columns, below SQLite's 32,766 bound values.
@@ -35,29 +35,6 @@ pub(super) struct SeaMessages<'a> {
 /// Whether nothing has happened to a message yet.
 fn is_fresh(message: &Message) -> bool {
     message.status == Status::Pending && message.attempts == 0 && message.wire_id.is_none()
-}
-
-/// Leaves out what a fresh message cannot have: a third of its columns, which need not be bound.
-fn leave_out_the_future(row: &mut ActiveModel) {
-    row.stage = NotSet;
-    row.network_id = NotSet;
-    row.wire_id = NotSet;
-    row.dedupe_key = NotSet;
-    row.prepared = NotSet;
-    row.reason_code = NotSet;
-    row.reason_text = NotSet;
-    row.held_until = NotSet;
-    row.media_id = NotSet;
-    row.referral = NotSet;
-    row.billable = NotSet;
-    row.price_category = NotSet;
-    row.pricing = NotSet;
-    row.sender_at = NotSet;
-    row.sent_at = NotSet;
-    row.delivered_at = NotSet;
-    row.read_at = NotSet;
-    row.played_at = NotSet;
-    row.failed_at = NotSet;
 }
 
 /// A conversation's messages lie among its contact's, which have an index.
@@ -99,10 +76,13 @@ impl SeaMessages<'_> {
 impl MessageRepo for SeaMessages<'_> {
     async fn insert(&mut self, messages: &[Message]) -> Result<(), StoreError> {
         for chunk in chunks(messages, CHUNK) {
-            let mut rows = chunk.iter().map(to_row).collect::<Result<Vec<_>, _>>()?;
             if chunk.iter().all(is_fresh) {
-                rows.iter_mut().for_each(leave_out_the_future);
+                let rows = chunk.iter().map(to_fresh_row).collect::<Result<Vec<_>, _>>()?;
+                let sql = Sql::insert(self.unit.tx(), "messages", &FRESH, rows);
+                self.unit.execute(sql).await?;
+                continue;
             }
+            let rows = chunk.iter().map(to_row).collect::<Result<Vec<_>, _>>()?;
             Entity::insert_many(rows)
                 .exec_without_returning(self.unit.tx())
                 .await

@@ -7,6 +7,7 @@ use kabar_core::{
 };
 use kabar_messaging::{Body, Message};
 use sea_orm::ActiveValue::Set;
+use sea_orm::Value;
 
 use super::entity::message::{ActiveModel, Model};
 use crate::convert::{column, json, json_opt, micros, micros_opt, time, time_opt};
@@ -14,12 +15,6 @@ use crate::convert::{column, json, json_opt, micros, micros_opt, time, time_opt}
 const TABLE: &str = "messages";
 
 pub(super) fn to_row(message: &Message) -> Result<ActiveModel, StoreError> {
-    let content = match &message.body {
-        Body::Out(content) => json(content)?,
-        Body::In(content) => json(content)?,
-        Body::Blank { .. } => blank(),
-    };
-    let phone = |phone: &Option<PhoneNumber>| phone.as_ref().map(|p| p.as_str().to_owned());
     let pricing = message.pricing.as_ref();
     let reason = message.reason.as_ref();
     Ok(ActiveModel {
@@ -33,16 +28,16 @@ pub(super) fn to_row(message: &Message) -> Result<ActiveModel, StoreError> {
         stage: Set(message.stage.map(|stage| stage.to_string())),
         queued: Set(message.queued),
         kind: Set(message.body.kind().to_owned()),
-        content: Set(content),
+        content: Set(content(message)?),
         words: Set(message.body.words().map(str::to_owned)),
         purpose: Set(message.purpose.to_string()),
         origin: Set(message.origin.to_string()),
         origin_ref: Set(message.origin_ref.clone()),
         reference: Set(message.reference.clone()),
         priority: Set(message.purpose.priority()),
-        own_number: Set(phone(&message.own_number)),
+        own_number: Set(phone(message.own_number.as_ref())),
         recipient: Set(json_opt(message.recipient.as_ref())?),
-        asked_for: Set(phone(&message.asked_for)),
+        asked_for: Set(phone(message.asked_for.as_ref())),
         network_id: Set(message.network_id.clone()),
         wire_id: Set(message.wire_id.clone()),
         dedupe_key: Set(message.dedupe_key.clone()),
@@ -50,7 +45,7 @@ pub(super) fn to_row(message: &Message) -> Result<ActiveModel, StoreError> {
         reply_to: Set(json_opt(message.reply_to.as_ref())?),
         target_id: Set(message.target_id.map(MessageId::uuid)),
         retry_of: Set(message.retry_of.map(MessageId::uuid)),
-        choices: Set(json_opt(Some(&message.choices).filter(|choices| !choices.is_empty()))?),
+        choices: Set(choices(message)?),
         downgraded_from: Set(message.downgraded_from.clone()),
         prepared: Set(json_opt(message.prepared.as_ref())?),
         reason_code: Set(reason.map(|reason| reason.code.clone())),
@@ -75,6 +70,96 @@ pub(super) fn to_row(message: &Message) -> Result<ActiveModel, StoreError> {
         created_at: Set(micros(message.created_at)),
         updated_at: Set(micros(message.updated_at)),
     })
+}
+
+/// What a message has to which nothing has happened yet; the rest is NULL, and need not be bound.
+pub(super) const FRESH: [&str; 32] = [
+    "id",
+    "account_id",
+    "device_id",
+    "conversation_id",
+    "contact_id",
+    "direction",
+    "status",
+    "queued",
+    "kind",
+    "content",
+    "words",
+    "purpose",
+    "origin",
+    "origin_ref",
+    "reference",
+    "priority",
+    "own_number",
+    "recipient",
+    "asked_for",
+    "reply_to_id",
+    "reply_to",
+    "target_id",
+    "retry_of",
+    "choices",
+    "downgraded_from",
+    "attempts",
+    "due_at",
+    "next_at",
+    "expires_at",
+    "forwarded",
+    "created_at",
+    "updated_at",
+];
+
+/// The values of [`FRESH`].
+pub(super) fn to_fresh_row(message: &Message) -> Result<[Value; 32], StoreError> {
+    Ok([
+        message.id.uuid().into(),
+        message.account.uuid().into(),
+        message.device.uuid().into(),
+        message.conversation.uuid().into(),
+        message.contact.uuid().into(),
+        message.direction.as_str().into(),
+        message.status.as_str().into(),
+        message.queued.into(),
+        message.body.kind().to_owned().into(),
+        content(message)?.into(),
+        message.body.words().map(str::to_owned).into(),
+        message.purpose.as_str().into(),
+        message.origin.as_str().into(),
+        message.origin_ref.clone().into(),
+        message.reference.clone().into(),
+        message.purpose.priority().into(),
+        phone(message.own_number.as_ref()).into(),
+        json_opt(message.recipient.as_ref())?.into(),
+        phone(message.asked_for.as_ref()).into(),
+        message.reply_to_id.map(MessageId::uuid).into(),
+        json_opt(message.reply_to.as_ref())?.into(),
+        message.target_id.map(MessageId::uuid).into(),
+        message.retry_of.map(MessageId::uuid).into(),
+        choices(message)?.into(),
+        message.downgraded_from.clone().into(),
+        i32::try_from(message.attempts).unwrap_or(i32::MAX).into(),
+        micros(message.due_at).into(),
+        micros(message.next_at).into(),
+        micros_opt(message.expires_at).into(),
+        message.forwarded.into(),
+        micros(message.created_at).into(),
+        micros(message.updated_at).into(),
+    ])
+}
+
+fn content(message: &Message) -> Result<serde_json::Value, StoreError> {
+    match &message.body {
+        Body::Out(content) => json(content),
+        Body::In(content) => json(content),
+        Body::Blank { .. } => Ok(blank()),
+    }
+}
+
+fn phone(phone: Option<&PhoneNumber>) -> Option<String> {
+    phone.map(|phone| phone.as_str().to_owned())
+}
+
+fn choices(message: &Message) -> Result<Option<serde_json::Value>, StoreError> {
+    json_opt(Some(&message.choices).filter(|choices| !choices.is_empty()))
 }
 
 pub(super) fn from_row(row: Model) -> Result<Message, StoreError> {

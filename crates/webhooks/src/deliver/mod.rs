@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::fan_out::{BATCH, FanOut};
+use crate::fan_out::{BATCH, FanOut, Step};
 use crate::repo::{LaneClaim, WebhooksUse};
 use lane::{Lane, Mode};
 use pace::Pace;
@@ -40,6 +40,8 @@ pub(crate) const SCOPE: InstallationScope = InstallationScope::system("webhooks"
 const PATIENCE: Duration = Duration::from_secs(1);
 /// While there is news, how long it gathers before the next look: one unit of work for many events.
 const GATHER: Duration = Duration::from_millis(20);
+/// How long to leave the log alone while there is no endpoint.
+const UNWANTED: Duration = Duration::from_millis(500);
 /// Slow hands of a node, at most; beyond them slow ones keep their place among the others.
 const SLOW: usize = 1_024;
 /// Lanes that are claimed at once.
@@ -212,26 +214,22 @@ impl Inner {
     /// Follows the event log.
     async fn follow(&self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
-            let events = match self.fan_out.step().await {
-                Ok(step) => {
-                    self.ring(&step.touched);
-                    step.events
-                }
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "webhooks.fan_out");
-                    0
+            let step = self.fan_out.step().await.unwrap_or_else(|error| {
+                tracing::warn!(error = &error as &dyn std::error::Error, "webhooks.fan_out");
+                Step::default()
+            });
+            self.ring(&step.touched);
+            let rest = async {
+                match step.events {
+                    _ if step.unwanted => pause(UNWANTED).await,
+                    0 => self.wake.wait(Topic::Events, self.settings.poll).await,
+                    events if events < usize::from(BATCH) => pause(GATHER).await,
+                    _ => {}
                 }
             };
-            if events == 0 {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = self.wake.wait(Topic::Events, self.settings.poll) => {}
-                }
-            } else if events < usize::from(BATCH) {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = pause(GATHER) => {}
-                }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = rest => {}
             }
         }
     }
