@@ -12,7 +12,7 @@ use kabar_core::{
     MetaAppId, Page, PageRequest, Scope, StoreError, Timestamp, Work,
 };
 use kabar_devices::DevicesWork;
-use kabar_events::EventsWork;
+use kabar_events::{EventsWork, NewEvent};
 use kabar_jobs::JobsWork;
 use uuid::Uuid;
 
@@ -125,6 +125,16 @@ pub trait ConversationRepo: Send {
         wrote: Wrote,
     ) -> Result<Vec<(ConversationId, Lane)>, StoreError>;
 
+    /// Notes what was heard in conversations, by what names their contacts go, and what the log says
+    /// of it: everything at once where the database can.
+    async fn hear(
+        &mut self,
+        touches: &[Touch],
+        names: &[(ContactId, String)],
+        events: &[NewEvent],
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
+
     /// Notes that messages came in or went out. Times never go backwards.
     async fn touch(&mut self, touches: &[Touch]) -> Result<(), StoreError>;
 
@@ -226,6 +236,15 @@ pub struct ClaimedLane {
 /// of their keys, so that units of work never wait for each other in a circle.
 #[async_trait]
 pub trait OutboxRepo: Send {
+    /// Takes new messages into their lines, with what the log says of it: everything at once where
+    /// the database can.
+    async fn take(
+        &mut self,
+        messages: &[&Message],
+        entries: &[LaneEntry],
+        events: &[NewEvent],
+    ) -> Result<(), StoreError>;
+
     /// Puts new messages' lanes into the queue, or moves them forward.
     async fn put(&mut self, entries: &[LaneEntry]) -> Result<(), StoreError>;
 

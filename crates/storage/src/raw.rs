@@ -65,9 +65,9 @@ impl Sql {
     }
 
     /// Appends `VALUES (a, b), (c, d), …` of bound rows.
-    pub(crate) fn values<const N: usize>(
+    pub(crate) fn values<R: IntoIterator<Item = Value>>(
         &mut self,
-        rows: impl IntoIterator<Item = [Value; N]>,
+        rows: impl IntoIterator<Item = R>,
     ) -> &mut Self {
         self.push("VALUES ");
         for (index, row) in rows.into_iter().enumerate() {
@@ -81,16 +81,31 @@ impl Sql {
 
     /// Begins `INSERT INTO table (columns) VALUES …`: for the few tables that are written to most.
     /// Elsewhere the query builder says it more safely, at several times the cost.
-    pub(crate) fn insert<const N: usize>(
+    pub(crate) fn insert<R: IntoIterator<Item = Value>>(
         tx: &DatabaseTransaction,
         table: &str,
-        columns: &[&str; N],
-        rows: impl IntoIterator<Item = [Value; N]>,
+        columns: &[&str],
+        rows: impl IntoIterator<Item = R>,
     ) -> Self {
         let mut sql = Self::new(tx);
         sql.push("INSERT INTO ").push(table).push(" (").push(&columns.join(", ")).push(") ");
         sql.values(rows);
         sql
+    }
+
+    /// One statement after the other. SQLite takes them at once: each that is handed over alone
+    /// costs two switches between threads.
+    pub(crate) fn together(statements: Vec<Self>) -> Vec<Self> {
+        if statements.first().is_none_or(Self::is_postgres) {
+            return statements;
+        }
+        let joined = statements.into_iter().reduce(|mut all, next| {
+            all.text.push_str("; ");
+            all.text.push_str(&next.text);
+            all.values.extend(next.values);
+            all
+        });
+        joined.into_iter().collect()
     }
 
     /// Whether it is for PostgreSQL.

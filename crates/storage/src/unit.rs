@@ -52,6 +52,14 @@ impl Unit {
         Ok(done.rows_affected())
     }
 
+    /// Runs statements of which nothing is wanted back.
+    pub(crate) async fn execute_all(&self, statements: Vec<Sql>) -> Result<(), StoreError> {
+        for sql in Sql::together(statements) {
+            self.execute(sql).await?;
+        }
+        Ok(())
+    }
+
     /// Runs a statement; returns its rows.
     pub(crate) async fn rows(&self, sql: Sql) -> Result<Vec<QueryResult>, StoreError> {
         self.transaction.query_all_raw(sql.done()).await.map_err(store)

@@ -102,7 +102,7 @@ async fn store_account(
 ) -> Result<(), StoreError> {
     let scope = SCOPE.within(account);
     let arrivals = unique(arrivals, report);
-    let resolved = contacts(road, scope, &arrivals).await?;
+    let (resolved, mut events) = contacts(road, scope, &arrivals).await?;
     let lanes = arrivals
         .iter()
         .zip(&resolved)
@@ -121,12 +121,11 @@ async fn store_account(
     let fresh: Vec<(&Arrival, &Message)> =
         arrivals.iter().zip(&messages).filter(|(_, message)| new.contains(&message.id)).collect();
     if fresh.is_empty() {
-        return Ok(());
+        return road.work.events().append(&events).await;
     }
-    road.work.conversations(scope).touch(&touches(&fresh)).await?;
-    let names: Vec<(ContactId, String)> = profile_names(&fresh);
-    road.work.contacts(scope).set_profile_names(&names, road.now).await?;
-    road.work.events().append(&received(&fresh, road.now)).await?;
+    let (touches, names) = (touches(&fresh), profile_names(&fresh));
+    events.extend(received(&fresh, road.now));
+    road.work.conversations(scope).hear(&touches, &names, &events, road.now).await?;
     let own = own_numbers(road, &fresh).await?;
     let heard: Vec<&Message> = fresh
         .iter()
@@ -153,11 +152,12 @@ fn unique(arrivals: Vec<Arrival>, report: &mut IntakeReport) -> Vec<Arrival> {
     arrivals
 }
 
+/// The contact of each arrival, and what the log says of those that were made.
 async fn contacts(
     road: &Road<'_>,
     scope: Scope,
     arrivals: &[Arrival],
-) -> Result<Vec<Resolved>, StoreError> {
+) -> Result<(Vec<Resolved>, Vec<NewEvent>), StoreError> {
     let people: Vec<Person> = arrivals.iter().map(Arrival::person).collect();
     let mut repo = road.work.people(scope);
     let resolved =
@@ -165,16 +165,13 @@ async fn contacts(
     drop(repo);
     let made: HashSet<ContactId> =
         resolved.iter().filter(|resolved| resolved.created).map(|r| r.contact).collect();
-    let events: Vec<NewEvent> = made
-        .into_iter()
-        .map(|contact_id| NewEvent {
-            account: scope.account(),
-            at: road.now,
-            fact: Fact::ContactCreated { contact_id },
-        })
-        .collect();
-    road.work.events().append(&events).await?;
-    Ok(resolved)
+    let created = |contact_id| NewEvent {
+        account: scope.account(),
+        at: road.now,
+        fact: Fact::ContactCreated { contact_id },
+    };
+    let events = made.into_iter().map(created).collect();
+    Ok((resolved, events))
 }
 
 type Known = HashMap<(DeviceId, String), MessageId>;

@@ -76,15 +76,14 @@ pub(super) async fn store(
     planned: &[Planned],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let (mut lanes, mut events) = (Vec::new(), Vec::new());
+    let (mut messages, mut lanes, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for plan in planned {
-        work.messages(plan.scope).insert(&plan.messages).await?;
+        messages.extend(&plan.messages);
         lanes.extend(lane_entries(&plan.messages));
         events.extend(plan.made.iter().map(|contact| made_event(plan.scope, *contact, now)));
         events.extend(plan.messages.iter().map(|message| queued_event(message, now)));
     }
-    work.outbox(InstallationScope::system("send")).put(&lanes).await?;
-    work.events().append(&events).await
+    work.outbox(InstallationScope::system("send")).take(&messages, &lanes, &events).await
 }
 
 /// Which call is to blame for what: the messages of calls of these sizes were checked in one row.

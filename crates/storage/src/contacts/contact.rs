@@ -96,6 +96,43 @@ fn from_row(row: contact::Model, identities: Vec<Identity>) -> Result<Contact, S
     })
 }
 
+/// The statements that note by what names contacts go.
+pub(crate) fn profile_names(
+    unit: &Unit,
+    scope: Scope,
+    names: &[(ContactId, String)],
+    at: Timestamp,
+) -> Vec<Sql> {
+    let statement = |chunk: &[(ContactId, String)]| {
+        let mut sql = Sql::new(unit.tx());
+        sql.push("WITH v (id, name) AS (VALUES ");
+        for (index, (id, name)) in chunk.iter().enumerate() {
+            sql.push(if index == 0 { "(" } else { ", (" });
+            sql.bind(id.uuid()).push(", ").bind(name.as_str()).push(")");
+        }
+        // Locked in the order of their ids, so that nobody waits for each other in a circle.
+        sql.push(")")
+            .on_postgres(
+                ", locked AS (SELECT contacts.id FROM contacts JOIN v ON contacts.id = v.id \
+                 WHERE contacts.profile_name IS DISTINCT FROM v.name \
+                 ORDER BY contacts.id FOR UPDATE OF contacts)",
+            )
+            .push(" UPDATE contacts SET profile_name = v.name, updated_at = ")
+            .bind(micros(at))
+            .push(" FROM v")
+            .on_postgres(" JOIN locked ON locked.id = v.id")
+            // No condition for an index: a PostgreSQL that does not know the table yet would
+            // read all contacts of the account.
+            .push(" WHERE contacts.id = v.id AND COALESCE(contacts.account_id = ")
+            .bind(scope.account().uuid())
+            .push(
+                ", FALSE) AND (contacts.profile_name IS NULL OR contacts.profile_name <> v.name)",
+            );
+        sql
+    };
+    chunks(names, CHUNK).map(statement).collect()
+}
+
 #[async_trait]
 impl ContactRepo for SeaContacts<'_> {
     async fn by_ids(&mut self, ids: &[ContactId]) -> Result<Vec<Contact>, StoreError> {
@@ -242,31 +279,6 @@ impl ContactRepo for SeaContacts<'_> {
         names: &[(ContactId, String)],
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        for chunk in chunks(names, CHUNK) {
-            let mut sql = Sql::new(self.unit.tx());
-            sql.push("WITH v (id, name) AS (VALUES ");
-            for (index, (id, name)) in chunk.iter().enumerate() {
-                sql.push(if index == 0 { "(" } else { ", (" });
-                sql.bind(id.uuid()).push(", ").bind(name.as_str()).push(")");
-            }
-            // Locked in the order of their ids, so that nobody waits for each other in a circle.
-            sql.push(")")
-                .on_postgres(
-                    ", locked AS (SELECT contacts.id FROM contacts JOIN v ON contacts.id = v.id \
-                     WHERE contacts.profile_name IS DISTINCT FROM v.name \
-                     ORDER BY contacts.id FOR UPDATE OF contacts)",
-                )
-                .push(" UPDATE contacts SET profile_name = v.name, updated_at = ")
-                .bind(micros(at))
-                .push(" FROM v")
-                .on_postgres(" JOIN locked ON locked.id = v.id")
-                // No condition for an index: a PostgreSQL that does not know the table yet would
-                // read all contacts of the account.
-                .push(" WHERE contacts.id = v.id AND COALESCE(contacts.account_id = ")
-                .bind(self.scope.account().uuid())
-                .push(", FALSE) AND (contacts.profile_name IS NULL OR contacts.profile_name <> v.name)");
-            self.unit.execute(sql).await?;
-        }
-        Ok(())
+        self.unit.execute_all(profile_names(self.unit, self.scope, names, at)).await
     }
 }

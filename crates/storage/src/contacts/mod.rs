@@ -18,6 +18,7 @@ use kabar_contacts::{
 use kabar_core::{InstallationScope, Scope};
 
 use crate::unit::Unit;
+pub(crate) use contact::profile_names;
 pub(crate) use entity::identity;
 pub(crate) use people::from_row as identity_from_row;
 

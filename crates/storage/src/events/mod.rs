@@ -60,6 +60,26 @@ impl EventsWork for Unit {
     }
 }
 
+/// The statements that append events; who waits for events is woken after the commit.
+pub(crate) fn appends(unit: &Unit, events: &[NewEvent]) -> Vec<Sql> {
+    if !events.is_empty() {
+        unit.wakes(Topic::Events);
+    }
+    let statement = |chunk: &[NewEvent]| {
+        let rows = chunk.iter().map(|event| {
+            [
+                event.account.uuid().into(),
+                event.fact.kind().into(),
+                Fact::VERSION.into(),
+                event.fact.data().into(),
+                micros(event.at).into(),
+            ]
+        });
+        Sql::insert(unit.tx(), "events", &COLUMNS, rows)
+    };
+    chunks(events, CHUNK).map(statement).collect()
+}
+
 struct SeaEvents<'a> {
     unit: &'a Unit,
 }
@@ -67,22 +87,7 @@ struct SeaEvents<'a> {
 #[async_trait]
 impl EventLog for SeaEvents<'_> {
     async fn append(&mut self, events: &[NewEvent]) -> Result<(), StoreError> {
-        if !events.is_empty() {
-            self.unit.wakes(Topic::Events);
-        }
-        for chunk in chunks(events, CHUNK) {
-            let rows = chunk.iter().map(|event| {
-                [
-                    event.account.uuid().into(),
-                    event.fact.kind().into(),
-                    Fact::VERSION.into(),
-                    event.fact.data().into(),
-                    micros(event.at).into(),
-                ]
-            });
-            self.unit.execute(Sql::insert(self.unit.tx(), "events", &COLUMNS, rows)).await?;
-        }
-        Ok(())
+        self.unit.execute_all(appends(self.unit, events)).await
     }
 
     async fn read(

@@ -5,6 +5,7 @@ use kabar_core::{
     AccountId, ContactId, ConversationId, Cursor, DeviceId, Page, PageRequest, Scope, StoreError,
     Timestamp,
 };
+use kabar_events::NewEvent;
 use kabar_messaging::message::Lane;
 use kabar_messaging::repo::{ConversationRepo, Touch, Wrote};
 use kabar_messaging::{Conversation, Direction, Status};
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use super::entity::conversation::{ActiveModel, Column as C, Entity, Model};
 use super::entity::message;
 use super::message::in_conversation;
+use crate::contacts::profile_names;
 use crate::convert::{micros, micros_opt, time, time_opt};
 use crate::error::store;
 use crate::raw::{Sql, chunks};
@@ -59,6 +61,58 @@ fn from_row(row: &Model) -> Conversation {
 }
 
 impl SeaConversations<'_> {
+    /// The statements that note in conversations what was written in them.
+    fn touches(&self, touches: &[Touch]) -> Vec<Sql> {
+        let later = |column: &str, value: &str| {
+            format!(
+                "{column} = CASE WHEN v.{value} IS NULL THEN c.{column} \
+                 WHEN c.{column} IS NULL OR v.{value} > c.{column} THEN v.{value} \
+                 ELSE c.{column} END"
+            )
+        };
+        let set = [
+            later("last_in_at", "in_at"),
+            later("last_out_at", "out_at"),
+            later("window_expires_at", "window_at"),
+            later("entry_point_expires_at", "entry_at"),
+            "last_at = CASE WHEN v.in_at > c.last_at AND v.in_at >= COALESCE(v.out_at, v.in_at) \
+             THEN v.in_at WHEN v.out_at > c.last_at THEN v.out_at ELSE c.last_at END"
+                .to_owned(),
+            "unread = c.unread + v.unread".to_owned(),
+        ]
+        .join(", ");
+        let statement = |chunk: &[Touch]| {
+            let mut sql = Sql::new(self.unit.tx());
+            sql.push("WITH v (id, in_at, out_at, window_at, entry_at, unread) AS (VALUES ");
+            for (index, touch) in chunk.iter().enumerate() {
+                sql.push(if index == 0 { "(" } else { ", (" });
+                sql.bind(touch.conversation.map(ConversationId::uuid)).push(", ");
+                sql.bind(micros_opt(touch.in_at)).push(", ");
+                sql.bind(micros_opt(touch.out_at)).push(", ");
+                sql.bind(micros_opt(touch.window_expires_at)).push(", ");
+                sql.bind(micros_opt(touch.entry_point_expires_at)).push(", ");
+                sql.bind(i64::from(touch.unread)).push(")");
+            }
+            // Locked in the order of their lanes, as `ensure` does, so that nobody waits for each other in a circle.
+            sql.push(")")
+                .on_postgres(
+                    ", locked AS (SELECT id FROM conversations WHERE id IN (SELECT id FROM v) \
+                     ORDER BY device_id, contact_id FOR UPDATE)",
+                )
+                .push(" UPDATE conversations AS c SET ")
+                .push(&set)
+                .push(" FROM v")
+                .on_postgres(" JOIN locked ON locked.id = v.id")
+                // No condition for an index: a PostgreSQL that does not know the table yet would
+                // read all conversations of the account.
+                .push(" WHERE c.id = v.id AND COALESCE(c.account_id = ")
+                .bind(self.scope.account().uuid())
+                .push(", FALSE)");
+            sql
+        };
+        chunks(touches, CHUNK).map(statement).collect()
+    }
+
     /// Makes conversations, or notes in those that are there that we wrote.
     async fn upsert(
         &self,
@@ -165,55 +219,21 @@ impl ConversationRepo for SeaConversations<'_> {
         Ok(found)
     }
 
+    async fn hear(
+        &mut self,
+        touches: &[Touch],
+        names: &[(ContactId, String)],
+        events: &[NewEvent],
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut statements = self.touches(touches);
+        statements.extend(profile_names(self.unit, self.scope, names, at));
+        statements.extend(crate::events::appends(self.unit, events));
+        self.unit.execute_all(statements).await
+    }
+
     async fn touch(&mut self, touches: &[Touch]) -> Result<(), StoreError> {
-        let later = |column: &str, value: &str| {
-            format!(
-                "{column} = CASE WHEN v.{value} IS NULL THEN c.{column} \
-                 WHEN c.{column} IS NULL OR v.{value} > c.{column} THEN v.{value} \
-                 ELSE c.{column} END"
-            )
-        };
-        let set = [
-            later("last_in_at", "in_at"),
-            later("last_out_at", "out_at"),
-            later("window_expires_at", "window_at"),
-            later("entry_point_expires_at", "entry_at"),
-            "last_at = CASE WHEN v.in_at > c.last_at AND v.in_at >= COALESCE(v.out_at, v.in_at) \
-             THEN v.in_at WHEN v.out_at > c.last_at THEN v.out_at ELSE c.last_at END"
-                .to_owned(),
-            "unread = c.unread + v.unread".to_owned(),
-        ]
-        .join(", ");
-        for chunk in chunks(touches, CHUNK) {
-            let mut sql = Sql::new(self.unit.tx());
-            sql.push("WITH v (id, in_at, out_at, window_at, entry_at, unread) AS (VALUES ");
-            for (index, touch) in chunk.iter().enumerate() {
-                sql.push(if index == 0 { "(" } else { ", (" });
-                sql.bind(touch.conversation.map(ConversationId::uuid)).push(", ");
-                sql.bind(micros_opt(touch.in_at)).push(", ");
-                sql.bind(micros_opt(touch.out_at)).push(", ");
-                sql.bind(micros_opt(touch.window_expires_at)).push(", ");
-                sql.bind(micros_opt(touch.entry_point_expires_at)).push(", ");
-                sql.bind(i64::from(touch.unread)).push(")");
-            }
-            // Locked in the order of their lanes, as `ensure` does, so that nobody waits for each other in a circle.
-            sql.push(")")
-                .on_postgres(
-                    ", locked AS (SELECT id FROM conversations WHERE id IN (SELECT id FROM v) \
-                     ORDER BY device_id, contact_id FOR UPDATE)",
-                )
-                .push(" UPDATE conversations AS c SET ")
-                .push(&set)
-                .push(" FROM v")
-                .on_postgres(" JOIN locked ON locked.id = v.id")
-                // No condition for an index: a PostgreSQL that does not know the table yet would
-                // read all conversations of the account.
-                .push(" WHERE c.id = v.id AND COALESCE(c.account_id = ")
-                .bind(self.scope.account().uuid())
-                .push(", FALSE)");
-            self.unit.execute(sql).await?;
-        }
-        Ok(())
+        self.unit.execute_all(self.touches(touches)).await
     }
 
     async fn get(&mut self, id: ConversationId) -> Result<Option<Conversation>, StoreError> {

@@ -6,7 +6,7 @@ use kabar_core::{
 };
 use kabar_messaging::repo::MessageRepo;
 use kabar_messaging::{Message, MessageFilter, Status};
-use sea_orm::sea_query::{Expr, OnConflict, Query};
+use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
     ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, Select,
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::entity::conversation;
 use super::entity::message::{Column as C, Entity};
-use super::row::{FRESH, blank, from_row, to_fresh_row, to_row};
+use super::row::{FRESH, blank, from_row, heard, to_fresh_row, to_heard_row, to_row};
 use crate::error::store;
 use crate::raw::{Sql, chunks};
 use crate::unit::Unit;
@@ -35,6 +35,17 @@ pub(super) struct SeaMessages<'a> {
 /// Whether nothing has happened to a message yet.
 fn is_fresh(message: &Message) -> bool {
     message.status == Status::Pending && message.attempts == 0 && message.wire_id.is_none()
+}
+
+/// The statements that store new outgoing messages.
+pub(super) fn inserts(unit: &Unit, messages: &[&Message]) -> Result<Vec<Sql>, StoreError> {
+    debug_assert!(messages.iter().all(|message| is_fresh(message)), "something happened to one");
+    let statement = |chunk: &[&Message]| {
+        let rows = chunk.iter().map(|message| to_fresh_row(message));
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        Ok(Sql::insert(unit.tx(), "messages", &FRESH, rows))
+    };
+    chunks(messages, CHUNK).map(statement).collect()
 }
 
 /// A conversation's messages lie among its contact's, which have an index.
@@ -76,12 +87,6 @@ impl SeaMessages<'_> {
 impl MessageRepo for SeaMessages<'_> {
     async fn insert(&mut self, messages: &[Message]) -> Result<(), StoreError> {
         for chunk in chunks(messages, CHUNK) {
-            if chunk.iter().all(is_fresh) {
-                let rows = chunk.iter().map(to_fresh_row).collect::<Result<Vec<_>, _>>()?;
-                let sql = Sql::insert(self.unit.tx(), "messages", &FRESH, rows);
-                self.unit.execute(sql).await?;
-                continue;
-            }
             let rows = chunk.iter().map(to_row).collect::<Result<Vec<_>, _>>()?;
             Entity::insert_many(rows)
                 .exec_without_returning(self.unit.tx())
@@ -93,14 +98,15 @@ impl MessageRepo for SeaMessages<'_> {
 
     async fn insert_new(&mut self, messages: &[Message]) -> Result<Vec<MessageId>, StoreError> {
         let mut new = Vec::with_capacity(messages.len());
+        let columns = heard();
         for chunk in chunks(messages, CHUNK) {
-            let rows = chunk.iter().map(to_row).collect::<Result<Vec<_>, _>>()?;
-            let inserted: Vec<Uuid> = Entity::insert_many(rows)
-                .on_conflict(OnConflict::new().do_nothing().to_owned())
-                .exec_with_returning_keys(self.unit.tx())
-                .await
-                .map_err(store)?;
-            new.extend(inserted.into_iter().map(MessageId::from));
+            let rows = chunk.iter().map(to_heard_row).collect::<Result<Vec<_>, _>>()?;
+            let mut sql = Sql::insert(self.unit.tx(), "messages", &columns, rows);
+            sql.push(" ON CONFLICT DO NOTHING RETURNING id");
+            for row in self.unit.rows(sql).await? {
+                let id: Uuid = row.try_get("", "id").map_err(store)?;
+                new.push(MessageId::from(id));
+            }
         }
         Ok(new)
     }

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use async_trait::async_trait;
 use kabar_contacts::StopScope;
 use kabar_core::{ContactId, DeviceId, MessageId, StoreError, Timestamp};
+use kabar_events::NewEvent;
 use kabar_messaging::Message;
 use kabar_messaging::message::Lane;
 use kabar_messaging::message::Purpose;
 use kabar_messaging::repo::{ClaimedLane, LaneClaim, LaneEntry, OutboxRepo, ReadyDevice};
-use sea_orm::sea_query::{Expr, LockType, OnConflict};
+use sea_orm::sea_query::{LockType, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _,
     QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _,
@@ -17,7 +18,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::entity::{lane, message};
-use super::message::CHUNK;
+use super::message::{CHUNK, inserts};
 use super::row::{from_row, to_row};
 use crate::convert::{column, micros, time};
 use crate::error::store;
@@ -39,6 +40,9 @@ const EACH_DEVICE: &str = "WITH RECURSIVE d (id) AS (\
      UNION ALL \
      SELECT (SELECT device_id FROM lanes WHERE device_id > d.id ORDER BY device_id LIMIT 1) \
      FROM d WHERE d.id IS NOT NULL) ";
+
+/// What a lane has from its beginning.
+const LANE: [&str; 6] = ["device_id", "contact_id", "account_id", "priority", "ready_at", "fence"];
 
 /// What can change about a message that exists.
 const CHANGEABLE: [message::Column; 25] = {
@@ -77,6 +81,35 @@ pub(super) struct SeaOutbox<'a> {
 }
 
 impl SeaOutbox<'_> {
+    /// The statements that put lanes into the queue, in their order. While somebody owns a lane,
+    /// `ready_at` is the end of the claim; whoever releases the lane looks at its messages again.
+    fn puts(&self, entries: &[LaneEntry]) -> Vec<Sql> {
+        let mut entries = entries.to_vec();
+        entries.sort_by_key(|entry| entry.lane);
+        let statement = |chunk: &[LaneEntry]| {
+            let rows = chunk.iter().map(|entry| {
+                [
+                    entry.lane.device.uuid().into(),
+                    entry.lane.contact.uuid().into(),
+                    entry.account.uuid().into(),
+                    entry.priority.into(),
+                    micros(entry.ready_at).into(),
+                    0_i64.into(),
+                ]
+            });
+            let mut sql = Sql::insert(self.unit.tx(), "lanes", &LANE, rows);
+            sql.push(
+                " ON CONFLICT (device_id, contact_id) DO UPDATE SET priority = CASE \
+                 WHEN excluded.priority < lanes.priority THEN excluded.priority \
+                 ELSE lanes.priority END, ready_at = CASE \
+                 WHEN lanes.owner IS NULL AND excluded.ready_at < lanes.ready_at \
+                 THEN excluded.ready_at ELSE lanes.ready_at END",
+            );
+            sql
+        };
+        chunks(&entries, CHUNK).map(statement).collect()
+    }
+
     /// Messages, locked in the order of their ids.
     async fn locked(&self, filter: Condition) -> Result<Vec<Message>, StoreError> {
         let mut query = message::Entity::find().filter(filter).order_by_asc(message::Column::Id);
@@ -279,44 +312,20 @@ fn by_device(lanes: impl IntoIterator<Item = Lane>) -> BTreeMap<DeviceId, Vec<Uu
 
 #[async_trait]
 impl OutboxRepo for SeaOutbox<'_> {
+    async fn take(
+        &mut self,
+        messages: &[&Message],
+        entries: &[LaneEntry],
+        events: &[NewEvent],
+    ) -> Result<(), StoreError> {
+        let mut statements = inserts(self.unit, messages)?;
+        statements.extend(self.puts(entries));
+        statements.extend(crate::events::appends(self.unit, events));
+        self.unit.execute_all(statements).await
+    }
+
     async fn put(&mut self, entries: &[LaneEntry]) -> Result<(), StoreError> {
-        let mut entries = entries.to_vec();
-        entries.sort_by_key(|entry| entry.lane);
-        for chunk in chunks(&entries, CHUNK) {
-            let rows = chunk.iter().map(|entry| lane::ActiveModel {
-                device_id: Set(entry.lane.device.uuid()),
-                contact_id: Set(entry.lane.contact.uuid()),
-                account_id: Set(entry.account.uuid()),
-                priority: Set(entry.priority),
-                ready_at: Set(micros(entry.ready_at)),
-                owner: Set(None),
-                fence: Set(0),
-            });
-            // While somebody owns the lane, `ready_at` is the end of the claim; whoever releases
-            // the lane looks at its messages again.
-            let forward = OnConflict::columns([lane::Column::DeviceId, lane::Column::ContactId])
-                .value(
-                    lane::Column::Priority,
-                    Expr::cust(
-                        "CASE WHEN excluded.priority < lanes.priority THEN excluded.priority \
-                         ELSE lanes.priority END",
-                    ),
-                )
-                .value(
-                    lane::Column::ReadyAt,
-                    Expr::cust(
-                        "CASE WHEN lanes.owner IS NULL AND excluded.ready_at < lanes.ready_at \
-                         THEN excluded.ready_at ELSE lanes.ready_at END",
-                    ),
-                )
-                .to_owned();
-            lane::Entity::insert_many(rows)
-                .on_conflict(forward)
-                .exec_without_returning(self.unit.tx())
-                .await
-                .map_err(store)?;
-        }
-        Ok(())
+        self.unit.execute_all(self.puts(entries)).await
     }
 
     async fn ready_devices(&mut self, now: Timestamp) -> Result<Vec<ReadyDevice>, StoreError> {

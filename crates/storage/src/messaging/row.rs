@@ -146,6 +146,39 @@ pub(super) fn to_fresh_row(message: &Message) -> Result<[Value; 32], StoreError>
     ])
 }
 
+/// What a message that came in has besides [`FRESH`].
+const HEARD: [&str; 8] = [
+    "network_id",
+    "wire_id",
+    "dedupe_key",
+    "reason_code",
+    "reason_text",
+    "referral",
+    "sender_at",
+    "sent_at",
+];
+
+/// The columns of a message that came in.
+pub(super) fn heard() -> Vec<&'static str> {
+    FRESH.into_iter().chain(HEARD).collect()
+}
+
+/// The values of [`heard`].
+pub(super) fn to_heard_row(message: &Message) -> Result<Vec<Value>, StoreError> {
+    let reason = message.reason.as_ref();
+    let more: [Value; 8] = [
+        message.network_id.clone().into(),
+        message.wire_id.clone().into(),
+        message.dedupe_key.clone().into(),
+        reason.map(|reason| reason.code.clone()).into(),
+        reason.map(|reason| reason.text.clone()).into(),
+        message.referral.clone().into(),
+        micros_opt(message.sender_at).into(),
+        micros_opt(message.sent_at).into(),
+    ];
+    Ok(to_fresh_row(message)?.into_iter().chain(more).collect())
+}
+
 fn content(message: &Message) -> Result<serde_json::Value, StoreError> {
     match &message.body {
         Body::Out(content) => json(content),
