@@ -313,8 +313,10 @@ impl ImportRepo for SeaImports<'_> {
             sql.push(") UPDATE contacts SET name = v.name, variables = v.variables, updated_at = ")
                 .bind(micros(at))
                 .push(" FROM v WHERE contacts.id = v.id AND contacts.removed_at IS NULL")
-                .push(" AND contacts.account_id = ")
-                .bind(self.scope.account().uuid());
+                // No condition for an index: SQLite would read all contacts of the account.
+                .push(" AND COALESCE(contacts.account_id = ")
+                .bind(self.scope.account().uuid())
+                .push(", FALSE)");
             self.unit.execute(sql).await?;
         }
         Ok(())

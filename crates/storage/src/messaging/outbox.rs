@@ -10,16 +10,16 @@ use kabar_messaging::Message;
 use kabar_messaging::message::Lane;
 use kabar_messaging::message::Purpose;
 use kabar_messaging::repo::{ClaimedLane, LaneClaim, LaneEntry, OutboxRepo, ReadyDevice};
-use sea_orm::sea_query::{LockType, OnConflict};
+use sea_orm::sea_query::LockType;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _,
+    ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
+    QueryOrder as _, QueryResult, QuerySelect as _,
 };
 use uuid::Uuid;
 
 use super::entity::{lane, message};
 use super::message::{CHUNK, inserts};
-use super::row::{from_row, to_row};
+use super::row::{CHANGEABLE, from_row, to_changes};
 use crate::convert::{column, micros, time};
 use crate::error::store;
 use crate::raw::{Sql, chunks};
@@ -43,38 +43,6 @@ const EACH_DEVICE: &str = "WITH RECURSIVE d (id) AS (\
 
 /// What a lane has from its beginning.
 const LANE: [&str; 6] = ["device_id", "contact_id", "account_id", "priority", "ready_at", "fence"];
-
-/// What can change about a message that exists.
-const CHANGEABLE: [message::Column; 25] = {
-    use message::Column as C;
-    [
-        C::Status,
-        C::Stage,
-        C::Queued,
-        C::Recipient,
-        C::NetworkId,
-        C::WireId,
-        C::Prepared,
-        C::ReasonCode,
-        C::ReasonText,
-        C::HeldUntil,
-        C::Attempts,
-        C::DueAt,
-        C::NextAt,
-        C::ExpiresAt,
-        C::MediaId,
-        C::Billable,
-        C::PriceCategory,
-        C::Pricing,
-        C::SentAt,
-        C::DeliveredAt,
-        C::ReadAt,
-        C::PlayedAt,
-        C::FailedAt,
-        C::UpdatedAt,
-        C::Priority,
-    ]
-};
 
 pub(super) struct SeaOutbox<'a> {
     pub(super) unit: &'a Unit,
@@ -521,25 +489,16 @@ impl OutboxRepo for SeaOutbox<'_> {
     }
 
     async fn save(&mut self, messages: &[Message]) -> Result<(), StoreError> {
+        let set = CHANGEABLE.map(|column| format!("{column} = v.{column}")).join(", ");
+        let mut statements = Vec::new();
         for chunk in chunks(messages, CHUNK) {
-            let rows = chunk
-                .iter()
-                .map(|message| {
-                    let mut row = to_row(message)?;
-                    // Never changes, and must not meet itself in its own unique index.
-                    row.dedupe_key = Set(None);
-                    Ok(row)
-                })
-                .collect::<Result<Vec<_>, StoreError>>()?;
-            message::Entity::insert_many(rows)
-                .on_conflict(
-                    OnConflict::column(message::Column::Id).update_columns(CHANGEABLE).to_owned(),
-                )
-                .exec_without_returning(self.unit.tx())
-                .await
-                .map_err(store)?;
+            let rows = chunk.iter().map(to_changes).collect::<Result<Vec<_>, _>>()?;
+            let mut sql = Sql::new(self.unit.tx());
+            sql.push("WITH v (id, ").push(&CHANGEABLE.join(", ")).push(") AS (").values(rows);
+            sql.push(") UPDATE messages SET ").push(&set).push(" FROM v WHERE messages.id = v.id");
+            statements.push(sql);
         }
-        Ok(())
+        self.unit.execute_all(statements).await
     }
 
     async fn still_mine(

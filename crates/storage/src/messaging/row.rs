@@ -179,6 +179,69 @@ pub(super) fn to_heard_row(message: &Message) -> Result<Vec<Value>, StoreError> 
     Ok(to_fresh_row(message)?.into_iter().chain(more).collect())
 }
 
+/// What can change about a message that exists.
+pub(super) const CHANGEABLE: [&str; 25] = [
+    "status",
+    "stage",
+    "queued",
+    "priority",
+    "recipient",
+    "network_id",
+    "wire_id",
+    "prepared",
+    "reason_code",
+    "reason_text",
+    "held_until",
+    "attempts",
+    "due_at",
+    "next_at",
+    "expires_at",
+    "media_id",
+    "billable",
+    "price_category",
+    "pricing",
+    "sent_at",
+    "delivered_at",
+    "read_at",
+    "played_at",
+    "failed_at",
+    "updated_at",
+];
+
+/// A message's id and the values of [`CHANGEABLE`].
+pub(super) fn to_changes(message: &Message) -> Result<[Value; 26], StoreError> {
+    let pricing = message.pricing.as_ref();
+    let reason = message.reason.as_ref();
+    Ok([
+        message.id.uuid().into(),
+        message.status.as_str().into(),
+        message.stage.map(|stage| stage.to_string()).into(),
+        message.queued.into(),
+        message.purpose.priority().into(),
+        json_opt(message.recipient.as_ref())?.into(),
+        message.network_id.clone().into(),
+        message.wire_id.clone().into(),
+        json_opt(message.prepared.as_ref())?.into(),
+        reason.map(|reason| reason.code.clone()).into(),
+        reason.map(|reason| reason.text.clone()).into(),
+        micros_opt(message.held_until).into(),
+        i32::try_from(message.attempts).unwrap_or(i32::MAX).into(),
+        micros(message.due_at).into(),
+        micros(message.next_at).into(),
+        micros_opt(message.expires_at).into(),
+        message.media.map(MediaId::uuid).into(),
+        pricing.and_then(|pricing| pricing.billable).into(),
+        pricing.and_then(|pricing| pricing.category.clone()).into(),
+        json_opt(pricing)?.into(),
+        micros_opt(message.sent_at).into(),
+        micros_opt(message.delivered_at).into(),
+        micros_opt(message.read_at).into(),
+        micros_opt(message.played_at).into(),
+        micros_opt(message.failed_at).into(),
+        micros(message.updated_at).into(),
+    ])
+}
+
 fn content(message: &Message) -> Result<serde_json::Value, StoreError> {
     match &message.body {
         Body::Out(content) => json(content),

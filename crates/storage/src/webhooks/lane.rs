@@ -81,7 +81,8 @@ impl SeaWebhookLanes<'_> {
             ") UPDATE webhook_deliveries SET state = v.state, \
              attempts = webhook_deliveries.attempts + v.tried, due_at = v.due_at, \
              last_status = v.status, last_error = v.error, settled_at = v.settled_at \
-             FROM v WHERE webhook_deliveries.id = v.id AND webhook_deliveries.state = 'pending'",
+             FROM v WHERE webhook_deliveries.id = v.id \
+             AND COALESCE(webhook_deliveries.state = 'pending', FALSE)",
         );
         self.unit.execute(sql).await.map(|_| ())
     }

@@ -59,9 +59,11 @@ impl SeaRecipients<'_> {
              reason = v.reason, detail = v.detail, device_id = v.device_id, \
              message_id = v.message_id, previous_id = v.previous_id, attempt = v.attempt, \
              updated_at = v.updated_at FROM v WHERE r.broadcast_id = v.broadcast_id \
-             AND r.position = v.position AND r.account_id = ",
+             AND r.position = v.position AND COALESCE(r.account_id = ",
         )
-        .bind(self.scope.account().uuid());
+        // No condition for an index: the primary key it is.
+        .bind(self.scope.account().uuid())
+        .push(", FALSE)");
         self.unit.execute(sql).await?;
         Ok(())
     }
