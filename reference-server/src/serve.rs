@@ -28,11 +28,6 @@ const IDLE: Duration = Duration::from_secs(90);
 /// How often what histograms collected is put in order.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// How often unused memory is given back, the first time after the start, which needs most of it.
-const GIVE_BACK: Duration = Duration::from_millis(1_500);
-/// A piece of memory so large that the allocator looks over all that it holds before it hands it out.
-const LARGE: usize = 4 * 1024 * 1024;
-
 /// Held while a process uses an SQLite file: a second one would wait for its locks in vain.
 pub(crate) type FolderLock = Option<File>;
 
@@ -52,15 +47,6 @@ pub(crate) async fn run(config: Config) -> Result<(), Box<dyn Error>> {
     stop.cancelled().await;
     tracing::info!("server.stopping");
     serving.stop().await
-}
-
-/// mimalloc keeps what was freed for a second in case it is wanted again, and looks at it next when it
-/// is asked for much: in a server that rests, never. So it is asked, for a piece that nobody touches.
-async fn give_memory_back(stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(GIVE_BACK);
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
-    }
 }
 
 /// A server at work.
@@ -94,7 +80,6 @@ impl Serving {
         let server = Server::new_with_acceptor(acceptor).idle_timeout(IDLE);
         let http = tokio::spawn(server.run_with_graceful_shutdown(app, told, Some(patience)));
         serve_metrics(&platform, config, &stop).await?;
-        tokio::spawn(give_memory_back(stop.clone()));
         Ok(Self { platform, running, address, stop, http, patience })
     }
 
