@@ -106,13 +106,6 @@ pub trait ContactRepo: Send {
 
     /// Removes a contact and ends its identities. `false` if there is no such contact.
     async fn remove(&mut self, id: ContactId, at: Timestamp) -> Result<bool, StoreError>;
-
-    /// Stores the names that people gave themselves, where they changed.
-    async fn set_profile_names(
-        &mut self,
-        names: &[(ContactId, String)],
-        at: Timestamp,
-    ) -> Result<(), StoreError>;
 }
 
 /// A tenant's identities.

@@ -125,8 +125,8 @@ pub trait ConversationRepo: Send {
         wrote: Wrote,
     ) -> Result<Vec<(ConversationId, Lane)>, StoreError>;
 
-    /// Notes what was heard in conversations, by what names their contacts go, and what the log says
-    /// of it: everything at once where the database can.
+    /// Notes what was heard in conversations, the names that their contacts gave themselves where they
+    /// changed, and what the log says of it: everything at once where the database can.
     async fn hear(
         &mut self,
         touches: &[Touch],

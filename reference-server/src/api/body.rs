@@ -220,6 +220,21 @@ mod tests {
     }
 
     #[test]
+    fn a_document_is_read_alike_at_once_and_by_steps() {
+        assert!(read::<List>(br#"{"items": [{"name": "a"}]}"#).is_ok());
+        // A backslash and digits, no U+0000: only the steps can tell.
+        assert!(read::<List>(br#"{"items": [{"name": "a\\u0000"}]}"#).is_ok());
+        for wrong in [
+            &br#"{"items": [{"name": "a\u0000"}]}"#[..],
+            br#"{"items": [{"name": 1}]}"#,
+            br#"{"items": []} more"#,
+            br#"{"items": [{"name": "a", "b": 1}]}"#,
+        ] {
+            assert!(read::<List>(wrong).is_err(), "{}", String::from_utf8_lossy(wrong));
+        }
+    }
+
+    #[test]
     fn nul_is_found_wherever_it_is() {
         assert_eq!(nul(&json!({"a": [{"b": "x\0"}]})).as_deref(), Some("a[0].b"));
         assert_eq!(nul(&json!({"a\0": 1})).as_deref(), Some("a\u{fffd}"));

@@ -273,12 +273,4 @@ impl ContactRepo for SeaContacts<'_> {
         }
         Ok(done.rows_affected == 1)
     }
-
-    async fn set_profile_names(
-        &mut self,
-        names: &[(ContactId, String)],
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.unit.execute_all(profile_names(self.unit, self.scope, names, at)).await
-    }
 }

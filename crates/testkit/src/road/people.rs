@@ -138,10 +138,10 @@ async fn names_change(road: &Road) {
     for name in ["Siti", "Siti", "Aminah"] {
         let now = road.fleet.tenancy.clock.advance(TimeDelta::minutes(1));
         let work = road.begin().await;
-        let mut repo = work.contacts(road.scope());
+        let mut repo = work.conversations(road.scope());
         let names = [(id, name.to_owned())];
-        repo.set_profile_names(&names, now).await.unwrap();
-        repo.set_profile_names(&[], now).await.unwrap();
+        repo.hear(&[], &names, &[], now).await.unwrap();
+        repo.hear(&[], &[], &[], now).await.unwrap();
         drop(repo);
         work.commit().await.unwrap();
         let after = contact(road, id).await;
