@@ -28,6 +28,7 @@ mod m20261121_000012_insights;
 mod m20261121_000013_operations;
 mod m20261121_000014_events_removed;
 mod m20261121_000015_lean_inserts;
+mod m20261121_000016_fewer_trees;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000013_operations::Migration),
             Box::new(m20261121_000014_events_removed::Migration),
             Box::new(m20261121_000015_lean_inserts::Migration),
+            Box::new(m20261121_000016_fewer_trees::Migration),
         ]
     }
 }

@@ -1,5 +1,7 @@
 //! The shapes of answers: pages, things that were made, nothing.
 
+use std::marker::PhantomData;
+
 use kabar::core::{Cursor, Page, PageRequest};
 use poem::http::{HeaderValue, StatusCode};
 use poem::{IntoResponse, Response};
@@ -7,6 +9,7 @@ use poem_openapi::payload::{Json, Payload as _};
 use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry};
 use poem_openapi::types::{ParseFromJSON, ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
+use serde::Serialize;
 
 use super::words::Word;
 use crate::idempotency::REPLAYED;
@@ -46,8 +49,9 @@ pub fn page(limit: Option<u16>, after: Option<Word<Cursor>>) -> PageRequest {
 /// Something that was made, with its status.
 #[derive(Debug)]
 pub struct Made<T, const STATUS: u16> {
-    body: T,
+    body: Vec<u8>,
     replayed: bool,
+    shown: PhantomData<fn() -> T>,
 }
 
 /// Made and there: 201.
@@ -55,17 +59,35 @@ pub type Created<T> = Made<T, 201>;
 /// Taken, to be carried out: 202.
 pub type Accepted<T> = Made<T, 202>;
 
-impl<T, const STATUS: u16> Made<T, STATUS> {
+impl<T: ToJSON, const STATUS: u16> Made<T, STATUS> {
     /// What was made, now or by an earlier request with the same key.
-    pub const fn new(body: T, replayed: bool) -> Self {
-        Self { body, replayed }
+    pub fn new(body: T, replayed: bool) -> Self {
+        Self::of(&body.to_json(), replayed)
+    }
+
+    /// The same, written without a tree of values in between: for what is asked for most. Says what
+    /// [`new`](Self::new) would.
+    pub fn written(body: &T, replayed: bool) -> Self
+    where
+        T: Serialize,
+    {
+        Self::of(body, replayed)
+    }
+
+    fn of(body: &impl Serialize, replayed: bool) -> Self {
+        // Only a map with keys that are no text, or an own `Serialize` that fails, could fail.
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        Self { body, replayed, shown: PhantomData }
     }
 }
 
 impl<T: ToJSON, const STATUS: u16> IntoResponse for Made<T, STATUS> {
     fn into_response(self) -> Response {
-        let mut response = Json(self.body).into_response();
-        response.set_status(StatusCode::from_u16(STATUS).unwrap_or(StatusCode::OK));
+        let status = StatusCode::from_u16(STATUS).unwrap_or(StatusCode::OK);
+        let mut response = Response::builder()
+            .status(status)
+            .content_type(Json::<T>::CONTENT_TYPE)
+            .body(self.body);
         if self.replayed {
             let told = HeaderValue::from_static("true");
             response.headers_mut().insert(REPLAYED, told);

@@ -17,7 +17,7 @@ use kabar::rules::Missing;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{Enum, Object, OpenApi};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::Area;
 use super::answer::{Accepted, Answer, Listed, page};
@@ -187,7 +187,7 @@ pub struct SettleBody {
 }
 
 /// Why a message is where it is.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename = "Reason")]
 pub struct ReasonView {
     /// The network's own code, or a word of ours.
@@ -203,7 +203,7 @@ impl From<Reason> for ReasonView {
 }
 
 /// One of the choices that a message offered.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename = "Choice")]
 pub struct ChoiceView {
     /// Its number in a numbered text, from 1.
@@ -221,7 +221,7 @@ impl From<Choice> for ChoiceView {
 }
 
 /// The price of a message, as the network told.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename = "Pricing")]
 pub struct PricingView {
     /// Whether it costs.
@@ -235,7 +235,7 @@ pub struct PricingView {
 }
 
 /// A message.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename = "Message")]
 pub struct MessageView {
     /// Its id.
@@ -254,6 +254,7 @@ pub struct MessageView {
     pub reason: Option<ReasonView>,
     /// The kind of its content, like `text`.
     #[oai(rename = "type")]
+    #[serde(rename = "type")]
     pub kind: String,
     /// What it holds: an object with a `type`. Of outgoing messages as it was sent. Where it was
     /// removed after its time, `blank` is true and nothing else is left.
@@ -291,27 +292,51 @@ pub struct MessageView {
     /// How often it was tried.
     pub attempts: u32,
     /// The time from which it wants to be sent.
+    #[serde(serialize_with = "time")]
     pub due_at: Timestamp,
     /// Until when it is held.
+    #[serde(serialize_with = "time_opt")]
     pub held_until: Option<Timestamp>,
     /// When it is no longer worth sending.
+    #[serde(serialize_with = "time_opt")]
     pub expires_at: Option<Timestamp>,
     /// When its sender sent it, by the network's clock.
+    #[serde(serialize_with = "time_opt")]
     pub sender_at: Option<Timestamp>,
     /// When the network took it.
+    #[serde(serialize_with = "time_opt")]
     pub sent_at: Option<Timestamp>,
     /// When it was delivered.
+    #[serde(serialize_with = "time_opt")]
     pub delivered_at: Option<Timestamp>,
     /// When it was read.
+    #[serde(serialize_with = "time_opt")]
     pub read_at: Option<Timestamp>,
     /// When it was played.
+    #[serde(serialize_with = "time_opt")]
     pub played_at: Option<Timestamp>,
     /// When it failed.
+    #[serde(serialize_with = "time_opt")]
     pub failed_at: Option<Timestamp>,
     /// When we stored it.
+    #[serde(serialize_with = "time")]
     pub created_at: Timestamp,
     /// When it changed last.
+    #[serde(serialize_with = "time")]
     pub updated_at: Timestamp,
+}
+
+/// A time as the API writes it.
+fn time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&at.to_rfc3339())
+}
+
+#[expect(clippy::ref_option, reason = "serde hands fields over like this")]
+fn time_opt<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => time(at, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 impl From<Message> for MessageView {
@@ -374,7 +399,7 @@ fn needle(text: &str) -> Result<Needle, Problem> {
 }
 
 /// Messages that were taken.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename = "SentMessages")]
 pub struct SentView {
     /// The messages, in the order of the request.
@@ -405,7 +430,7 @@ impl MessagesApi {
             .collect::<Result<Vec<NewMessage>, Problem>>()?;
         let queued = self.0.messages().send_many(&may.grant, new, once.as_ref()).await?;
         let messages = queued.messages.into_iter().map(MessageView::from).collect();
-        Ok(Accepted::new(SentView { messages }, queued.repeated))
+        Ok(Accepted::written(&SentView { messages }, queued.repeated))
     }
 
     /// List messages
@@ -562,5 +587,68 @@ impl MessagesApi {
         };
         let message = self.0.messages().settle(&may.grant, id.0.0, settlement).await?;
         Ok(Json(message.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kabar::core::{IdSource as _, SystemIds};
+    use poem_openapi::types::ToJSON as _;
+
+    use super::*;
+
+    fn a_view() -> MessageView {
+        let ids = SystemIds::default();
+        let at: Timestamp = "2026-11-21T10:00:00.000123Z".parse().expect("a time");
+        MessageView {
+            id: Word(ids.next().into()),
+            device_id: Word(ids.next().into()),
+            conversation_id: Word(ids.next().into()),
+            contact_id: Word(ids.next().into()),
+            direction: Word(Direction::Out),
+            status: Word(Status::Held),
+            reason: Some(Reason::new("quiet_hours", "until 8").into()),
+            kind: "text".to_owned(),
+            content: AnyJson(serde_json::json!({ "type": "text", "body": "Hai \u{1f600}" })),
+            purpose: Word(Purpose::Service),
+            origin: Word(Origin::Api),
+            origin_ref: None,
+            reference: Some("order \"7\"".to_owned()),
+            asked_for: Some("+62812".to_owned()),
+            network_id: None,
+            wire_id: None,
+            reply_to: Some(Word(ids.next().into())),
+            target_id: None,
+            retry_of: None,
+            choices: vec![ChoiceView { number: 1, id: "a".to_owned(), title: "A".to_owned() }],
+            downgraded_from: None,
+            media_id: None,
+            forwarded: false,
+            pricing: Some(PricingView {
+                billable: Some(true),
+                model: None,
+                category: Some("service".to_owned()),
+                kind: None,
+            }),
+            attempts: 2,
+            due_at: at,
+            held_until: Some(at),
+            expires_at: None,
+            sender_at: None,
+            sent_at: None,
+            delivered_at: None,
+            read_at: None,
+            played_at: None,
+            failed_at: None,
+            created_at: at,
+            updated_at: at,
+        }
+    }
+
+    #[test]
+    fn a_message_is_written_alike_on_both_ways() {
+        let sent = SentView { messages: vec![a_view()] };
+        let written = serde_json::to_value(&sent).expect("is written");
+        assert_eq!(Some(written), sent.to_json());
     }
 }

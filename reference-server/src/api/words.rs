@@ -27,7 +27,7 @@ use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{
     ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type,
 };
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 /// A value with one text form, which the document describes.
@@ -86,6 +86,12 @@ impl<T: Text> ParseFromParameter for Word<T> {
 impl<T: Text> ToJSON for Word<T> {
     fn to_json(&self) -> Option<Value> {
         Some(Value::String(self.0.write()))
+    }
+}
+
+impl<T: Text> Serialize for Word<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.write())
     }
 }
 
@@ -321,7 +327,7 @@ impl Text for Cursor {
 }
 
 /// Any JSON value.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AnyJson(pub Value);
 

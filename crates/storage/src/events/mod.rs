@@ -155,27 +155,27 @@ impl EventLog for SeaEvents<'_> {
     ) -> Result<u64, StoreError> {
         let passed = readers::slowest(self.unit).await?;
         let mut sql = Sql::new(self.unit.tx());
-        let key = match self.unit.tx().get_database_backend() {
-            sea_orm::DbBackend::Postgres => {
-                ("(\"transaction\", number)", "\"transaction\", number")
-            }
-            _ => ("number", "number"),
+        // From the beginning of the log: what is there first is oldest.
+        let (key, columns) = if is_postgres(self.unit) {
+            ("(\"transaction\", number)", "\"transaction\", number")
+        } else {
+            ("number", "number")
         };
-        sql.push(&format!("DELETE FROM events WHERE {} IN (SELECT {}", key.0, key.1))
-            .push(" FROM events WHERE at < ")
-            .bind(micros(before));
+        sql.push(&format!("DELETE FROM events WHERE {key} IN (SELECT {columns} FROM events"));
         if let Some(passed) = passed {
-            sql.push(" AND (\"transaction\" < ")
-                .bind(passed.transaction)
-                .push(" OR (\"transaction\" = ")
-                .bind(passed.transaction)
-                .push(" AND number <= ")
-                .bind(passed.number)
-                .push("))");
+            sql.push(" WHERE ");
+            if is_postgres(self.unit) {
+                sql.push(key).push(" <= (").bind(passed.transaction).push(", ");
+                sql.bind(passed.number).push(")");
+            } else {
+                sql.push("number <= ").bind(passed.number);
+            }
         }
-        sql.push(" ORDER BY at LIMIT ")
+        sql.push(&format!(" ORDER BY {columns} LIMIT "))
             .bind(i64::from(limit))
-            .push(") RETURNING account_id, \"transaction\", number");
+            .push(") AND at < ")
+            .bind(micros(before))
+            .push(" RETURNING account_id, \"transaction\", number");
         let gone = self.unit.rows(sql).await?;
         self.remember_removed(&gone).await?;
         Ok(gone.len() as u64)

@@ -22,6 +22,8 @@ use kabar_messaging::repo::{ConversationRepo, InboxRepo, MediaRepo, MessageRepo,
 
 use crate::unit::Unit;
 
+pub(crate) use outbox::{EACH_DEVICE, firsts};
+
 impl MessagesWork for Unit {
     fn messages(&self, scope: Scope) -> Box<dyn MessageRepo + '_> {
         Box::new(message::SeaMessages { unit: self, scope })

@@ -35,11 +35,25 @@ const HEAD: &str = "FROM messages m WHERE m.device_id = l.device_id AND m.contac
 
 /// The devices `d` that have a lane: jumps from one to the next along the index instead of reading
 /// every lane.
-const EACH_DEVICE: &str = "WITH RECURSIVE d (id) AS (\
+pub(crate) const EACH_DEVICE: &str = "WITH RECURSIVE d (id) AS (\
      SELECT (SELECT device_id FROM lanes ORDER BY device_id LIMIT 1) \
      UNION ALL \
      SELECT (SELECT device_id FROM lanes WHERE device_id > d.id ORDER BY device_id LIMIT 1) \
      FROM d WHERE d.id IS NOT NULL) ";
+
+/// Selects, after [`EACH_DEVICE`], `device_id` and `ready_at` of the first lane that fits: of each
+/// device and priority, along the index.
+pub(crate) fn firsts(sql: &mut Sql, fits: impl Fn(&mut Sql)) {
+    for (index, priority) in Purpose::PRIORITIES.iter().enumerate() {
+        sql.push(if index == 0 { "" } else { " UNION ALL " })
+            .push("SELECT d.id AS device_id, (SELECT ready_at FROM lanes WHERE device_id = d.id ")
+            .push("AND priority = ")
+            .bind(*priority)
+            .push(" AND ");
+        fits(sql);
+        sql.push(" ORDER BY ready_at LIMIT 1) AS ready_at FROM d WHERE d.id IS NOT NULL");
+    }
+}
 
 /// What a lane has from its beginning.
 const LANE: [&str; 6] = ["device_id", "contact_id", "account_id", "priority", "ready_at", "fence"];
@@ -353,13 +367,11 @@ impl OutboxRepo for SeaOutbox<'_> {
 
     async fn next_ready(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let mut sql = Sql::new(self.unit.tx());
-        sql.push(EACH_DEVICE)
-            .push(
-                "SELECT MIN(next) AS next FROM (SELECT (SELECT ready_at FROM lanes \
-                 WHERE lanes.device_id = d.id AND lanes.ready_at > ",
-            )
-            .bind(micros(now))
-            .push(" ORDER BY ready_at LIMIT 1) AS next FROM d WHERE d.id IS NOT NULL) each");
+        sql.push(EACH_DEVICE).push("SELECT MIN(ready_at) AS next FROM (");
+        firsts(&mut sql, |sql| {
+            sql.push("ready_at > ").bind(micros(now));
+        });
+        sql.push(") firsts");
         let rows = self.unit.rows(sql).await?;
         let next = rows.first().map(|row| row.try_get::<Option<i64>>("", "next").map_err(store));
         Ok(next.transpose()?.flatten().filter(|next| *next < NEVER).map(time))

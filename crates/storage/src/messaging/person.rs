@@ -55,7 +55,10 @@ impl SeaPerson<'_> {
         let mut sql = Sql::new(self.unit.tx());
         sql.push("SELECT id, device_id, contact_id FROM conversations WHERE account_id = ")
             .bind(self.account())
-            .push(" AND contact_id IN ")
+            // Along the index of each device.
+            .push(" AND device_id IN (SELECT id FROM devices WHERE account_id = ")
+            .bind(self.account())
+            .push(") AND contact_id IN ")
             .list(contacts.iter().copied())
             .push(" ORDER BY device_id, contact_id");
         let rows = self.unit.rows(sql).await?;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::convert::{micros, time_opt};
 use crate::error::store;
+use crate::messaging::{EACH_DEVICE, firsts};
 use crate::raw::Sql;
 use crate::unit::Unit;
 
@@ -86,19 +87,20 @@ async fn quarantined(unit: &Unit, since: i64) -> Result<u64, StoreError> {
 /// ready later.
 async fn devices(unit: &Unit, now: Timestamp) -> Result<Vec<DeviceVitals>, StoreError> {
     let mut sql = Sql::new(unit.tx());
+    sql.push(EACH_DEVICE).push(
+        "SELECT v.id AS id, v.account_id AS account_id, v.name AS name, v.state AS state, \
+         v.quality AS quality, l.oldest AS oldest FROM devices v \
+         LEFT JOIN (SELECT device_id, MIN(ready_at) AS oldest FROM (",
+    );
+    firsts(&mut sql, |sql| {
+        sql.push("ready_at <= ").bind(micros(now)).push(" AND owner IS NULL");
+    });
     sql.push(
-        "SELECT d.id AS id, d.account_id AS account_id, d.name AS name, d.state AS state, \
-         d.quality AS quality, l.oldest AS oldest FROM devices d \
-         LEFT JOIN (SELECT device_id, MIN(ready_at) AS oldest FROM lanes \
-         WHERE owner IS NULL AND ready_at <= ",
-    )
-    .bind(micros(now))
-    .push(
-        " GROUP BY device_id) l ON l.device_id = d.id \
-         WHERE d.removed_at IS NULL AND (l.oldest IS NOT NULL \
-         OR d.state IN ('disconnected', 'banned') \
-         OR UPPER(COALESCE(d.quality, '')) NOT IN ('', 'GREEN', 'UNKNOWN', 'NA')) \
-         ORDER BY d.id LIMIT ",
+        ") firsts GROUP BY device_id) l ON l.device_id = v.id \
+         WHERE v.removed_at IS NULL AND (l.oldest IS NOT NULL \
+         OR v.state IN ('disconnected', 'banned') \
+         OR UPPER(COALESCE(v.quality, '')) NOT IN ('', 'GREEN', 'UNKNOWN', 'NA')) \
+         ORDER BY v.id LIMIT ",
     )
     .bind(i64::try_from(Vitals::MOST_DEVICES).unwrap_or(i64::MAX));
     let rows = unit.rows(sql).await?;
