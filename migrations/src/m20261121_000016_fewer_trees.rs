@@ -25,9 +25,10 @@ const UP: &[&str] = &[
     "DROP INDEX identities_prefix",
 ];
 
-const DOWN: &[&str] = &[
-    "DROP INDEX identities_present",
-    "DROP INDEX contacts_name",
+const DOWN: &[&str] = &["DROP INDEX identities_present", "DROP INDEX contacts_name"];
+
+/// After the tables are what they were.
+const DOWN_AFTER: &[&str] = &[
     "CREATE INDEX events_at ON events (at)",
     "CREATE INDEX lanes_ready_at ON lanes (device_id, ready_at)",
     "CREATE INDEX conversations_contact ON conversations (contact_id)",
@@ -166,15 +167,15 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        ddl::run(manager, DOWN).await?;
         if manager.get_database_backend() == DbBackend::Postgres {
-            ddl::run(manager, DOWN).await?;
+            ddl::run(manager, DOWN_AFTER).await?;
             return ddl::run(manager, POSTGRES_DOWN).await;
         }
-        ddl::run(manager, &DOWN[..2]).await?;
         for table in TABLES {
             table.rewrite(manager, false).await?;
         }
-        ddl::run(manager, &DOWN[2..]).await?;
+        ddl::run(manager, DOWN_AFTER).await?;
         ddl::run(manager, SQLITE_DOWN).await
     }
 }

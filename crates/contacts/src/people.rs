@@ -144,10 +144,9 @@ pub async fn meet(
     }
     let mut rows = new_rows(account, people, &plan.resolved, at);
     if !rows.is_empty() {
-        repo.insert(&rows).await?;
         let made: BTreeSet<ContactId> = rows.iter().map(|row| row.id).collect();
         let claims = plan.claim.iter().filter(|claim| made.contains(&claim.contact));
-        let stopped = inherit(repo, account, claims, at).await?;
+        let stopped = repo.insert(&rows, &stops(account, claims), at).await?;
         rows.retain(|row| !stopped.contains(&row.id));
     }
     let made = rows.into_iter().map(|row| new_contact(row, &plan.claim)).collect();
@@ -174,21 +173,15 @@ fn new_contact(row: NewContactRow, claimed: &[Identity]) -> Contact {
     }
 }
 
-/// Whoever stopped messages as a contact that is gone has stopped them as a new one.
-pub(crate) async fn inherit(
-    repo: &mut dyn PeopleRepo,
+/// What was kept of these identities if their owners stopped messages as contacts that are gone.
+pub(crate) fn stops<'a>(
     account: AccountId,
-    claims: impl Iterator<Item = &Identity>,
-    at: Timestamp,
-) -> Result<Vec<ContactId>, StoreError> {
-    let stops: Vec<(ContactId, [u8; 32])> = claims
+    claims: impl Iterator<Item = &'a Identity>,
+) -> Vec<(ContactId, [u8; 32])> {
+    claims
         .filter(|claim| opt_out::outlives(claim.key.kind))
         .map(|claim| (claim.contact, opt_out::suppression_hash(account, &claim.key)))
-        .collect();
-    if stops.is_empty() {
-        return Ok(Vec::new());
-    }
-    repo.inherit(&stops, at).await
+        .collect()
 }
 
 /// Contacts that were to be made and are not, because somebody else made the person's contact at the

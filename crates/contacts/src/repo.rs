@@ -121,13 +121,11 @@ pub trait PeopleRepo: Send {
     /// Ends ownerships.
     async fn close(&mut self, identities: &[IdentityId], at: Timestamp) -> Result<(), StoreError>;
 
-    /// Stores contacts.
-    async fn insert(&mut self, contacts: &[NewContactRow]) -> Result<(), StoreError>;
-
-    /// Stops messages to new contacts whose identities stopped them as contacts that are gone;
-    /// returns those contacts.
-    async fn inherit(
+    /// Stores contacts. Those whose identities stopped messages as contacts that are gone, known by
+    /// `stops` (`opt_out::suppression_hash`), have stopped them again; returns those.
+    async fn insert(
         &mut self,
+        contacts: &[NewContactRow],
         stops: &[(ContactId, [u8; 32])],
         at: Timestamp,
     ) -> Result<Vec<ContactId>, StoreError>;

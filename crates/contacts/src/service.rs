@@ -134,10 +134,8 @@ impl Contacts {
             variables: new.variables,
             at,
         };
-        let mut people = work.people(grant.scope());
-        people.insert(&[row]).await?;
-        people::inherit(&mut *people, grant.account(), std::iter::once(&identity), at).await?;
-        drop(people);
+        let stops = people::stops(grant.account(), std::iter::once(&identity));
+        work.people(grant.scope()).insert(&[row], &stops, at).await?;
         let fact = Fact::ContactCreated { contact_id: id };
         work.events().append(&[NewEvent { account: grant.account(), at, fact }]).await?;
         if let Some(once) = once {

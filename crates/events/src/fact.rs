@@ -364,4 +364,9 @@ impl Fact {
     pub fn data(&self) -> serde_json::Value {
         serde_json::to_value(self).unwrap_or(serde_json::Value::Null)
     }
+
+    /// The same as a text.
+    pub fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|_| "null".to_owned())
+    }
 }

@@ -40,6 +40,16 @@ pub(crate) fn json_opt<T: Serialize>(value: Option<&T>) -> Result<Option<Value>,
     value.map(json).transpose()
 }
 
+/// JSON as a text, for the columns of [`Sql::insert`](crate::raw::Sql::insert) that hold it.
+pub(crate) fn json_text(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Refused(Box::new(error)))
+}
+
+/// The same, where there may be none.
+pub(crate) fn json_text_opt<T: Serialize>(value: Option<&T>) -> Result<Option<String>, StoreError> {
+    value.map(json_text).transpose()
+}
+
 /// Names the place when a column cannot be read.
 pub(crate) struct Column<'a> {
     pub(crate) table: &'static str,

@@ -5,6 +5,10 @@ use std::fmt::Write as _;
 
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, Statement, Value};
 
+/// Columns of what is written most that hold JSON. As a text it is made without a tree of values.
+const JSON: &[&str] =
+    &["choices", "content", "data", "recipient", "referral", "reply_to", "variables"];
+
 /// A statement under construction.
 pub(crate) struct Sql {
     backend: DbBackend,
@@ -80,7 +84,8 @@ impl Sql {
     }
 
     /// Begins `INSERT INTO table (columns) VALUES …`: for the few tables that are written to most.
-    /// Elsewhere the query builder says it more safely, at several times the cost.
+    /// Elsewhere the query builder says it more safely, at several times the cost. Values of [`JSON`]
+    /// columns may be texts.
     pub(crate) fn insert<R: IntoIterator<Item = Value>>(
         tx: &DatabaseTransaction,
         table: &str,
@@ -88,9 +93,21 @@ impl Sql {
         rows: impl IntoIterator<Item = R>,
     ) -> Self {
         let mut sql = Self::new(tx);
-        sql.push("INSERT INTO ").push(table).push(" (").push(&columns.join(", ")).push(") ");
-        sql.values(rows);
+        sql.push("INSERT INTO ").push(table).push(" (").push(&columns.join(", ")).push(") VALUES ");
+        let casts: Vec<&str> = columns.iter().map(|column| sql.cast(column)).collect();
+        for (index, row) in rows.into_iter().enumerate() {
+            sql.push(if index == 0 { "(" } else { ", (" });
+            for (place, (value, cast)) in row.into_iter().zip(&casts).enumerate() {
+                sql.push(if place == 0 { "" } else { ", " }).bind(value).push(cast);
+            }
+            sql.push(")");
+        }
         sql
+    }
+
+    /// What must follow the placeholder of a column, so that a text becomes what it holds.
+    fn cast(&self, column: &str) -> &'static str {
+        if self.is_postgres() && JSON.contains(&column) { "::jsonb" } else { "" }
     }
 
     /// One statement after the other. SQLite takes them at once: each that is handed over alone

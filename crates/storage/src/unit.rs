@@ -52,17 +52,38 @@ impl Unit {
         Ok(done.rows_affected())
     }
 
-    /// Runs statements of which nothing is wanted back.
-    pub(crate) async fn execute_all(&self, statements: Vec<Sql>) -> Result<(), StoreError> {
+    /// Runs statements; returns how many rows they changed.
+    pub(crate) async fn execute_all(&self, statements: Vec<Sql>) -> Result<u64, StoreError> {
+        let mut changed = 0;
         for sql in Sql::together(statements) {
-            self.execute(sql).await?;
+            changed += self.execute(sql).await?;
         }
-        Ok(())
+        Ok(changed)
+    }
+
+    /// Runs statements; returns the rows of all of them.
+    pub(crate) async fn rows_all(
+        &self,
+        statements: Vec<Sql>,
+    ) -> Result<Vec<QueryResult>, StoreError> {
+        let mut rows = Vec::new();
+        for sql in Sql::together(statements) {
+            rows.extend(self.rows(sql).await?);
+        }
+        Ok(rows)
     }
 
     /// Runs a statement; returns its rows.
     pub(crate) async fn rows(&self, sql: Sql) -> Result<Vec<QueryResult>, StoreError> {
         self.transaction.query_all_raw(sql.done()).await.map_err(store)
+    }
+
+    /// How many rows of about `bytes` each one statement may have, at most `most`. PostgreSQL gets
+    /// statements that fit into one segment of TCP on one machine (64 KiB): sqlx leaves Nagle's
+    /// algorithm on, so the rest of a longer one waits for an acknowledgement.
+    pub(crate) fn at_most(&self, most: usize, bytes: usize) -> usize {
+        const SEGMENT: usize = 48 * 1024;
+        if self.locks_rows() { most.min(SEGMENT / bytes) } else { most }
     }
 
     /// The keys that secrets are sealed under.

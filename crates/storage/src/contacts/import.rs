@@ -221,7 +221,7 @@ impl ImportRepo for SeaImports<'_> {
     }
 
     async fn insert_rows(&mut self, id: ImportId, rows: &[ImportRow]) -> Result<(), StoreError> {
-        for chunk in rows.chunks(ROWS) {
+        for chunk in rows.chunks(self.unit.at_most(ROWS, 200)) {
             let mut sql = Sql::new(self.unit.tx());
             sql.push(
                 "INSERT INTO contact_import_rows (import_id, row_number, state, phone, name, \
@@ -274,7 +274,7 @@ impl ImportRepo for SeaImports<'_> {
         id: ImportId,
         rows: &[(u64, RowState, Option<ContactId>)],
     ) -> Result<(), StoreError> {
-        for chunk in rows.chunks(ROWS) {
+        for chunk in rows.chunks(self.unit.at_most(ROWS, 60)) {
             let mut sql = Sql::new(self.unit.tx());
             sql.push("WITH v (number, state, contact) AS (VALUES ");
             for (index, (number, state, contact)) in chunk.iter().enumerate() {
@@ -300,7 +300,7 @@ impl ImportRepo for SeaImports<'_> {
         contacts: &[(ContactId, Option<String>, BTreeMap<String, String>)],
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        for chunk in contacts.chunks(ROWS) {
+        for chunk in contacts.chunks(self.unit.at_most(ROWS, 200)) {
             let mut sql = Sql::new(self.unit.tx());
             sql.push("WITH v (id, name, variables) AS (VALUES ");
             for (index, (contact, name, variables)) in chunk.iter().enumerate() {

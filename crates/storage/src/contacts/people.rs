@@ -7,10 +7,10 @@ use kabar_contacts::contact::{Identity, IdentityKey};
 use kabar_contacts::repo::NewContactRow;
 use kabar_core::{ContactId, IdentityId, Scope, StoreError, Timestamp};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryResult};
 
 use super::entity::identity;
-use crate::convert::{column, json, micros, time, time_opt};
+use crate::convert::{column, json_text, micros, time, time_opt};
 use crate::error::store;
 use crate::raw::{Sql, chunks};
 use crate::unit::Unit;
@@ -39,7 +39,7 @@ impl SeaPeople<'_> {
     /// The present identities of these keys.
     async fn owners(&self, keys: &[IdentityKey]) -> Result<Vec<Identity>, StoreError> {
         let mut owners = Vec::with_capacity(keys.len());
-        for chunk in chunks(keys, CHUNK) {
+        for chunk in chunks(keys, self.unit.at_most(CHUNK, 80)) {
             let mut sql = Sql::new(self.unit.tx());
             if sql.is_postgres() {
                 let rows = chunk.iter().map(|key| {
@@ -105,6 +105,70 @@ impl SeaPeople<'_> {
     }
 }
 
+impl SeaPeople<'_> {
+    /// The statements that store contacts.
+    fn inserts(&self, contacts: &[NewContactRow]) -> Result<Vec<Sql>, StoreError> {
+        let statement = |chunk: &[NewContactRow]| {
+            let rows = chunk.iter().map(|new| {
+                Ok([
+                    new.id.uuid().into(),
+                    self.scope.account().uuid().into(),
+                    new.kind.as_str().into(),
+                    new.name.clone().into(),
+                    new.profile_name.clone().into(),
+                    json_text(&new.variables)?.into(),
+                    micros(new.at).into(),
+                    micros(new.at).into(),
+                ])
+            });
+            let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
+            Ok(Sql::insert(self.unit.tx(), "contacts", &NEW, rows))
+        };
+        chunks(contacts, self.unit.at_most(CHUNK, 250)).map(statement).collect()
+    }
+
+    /// The queries for what was kept of contacts that stopped messages and are gone.
+    fn suppressed(&self, stops: &[(ContactId, [u8; 32])]) -> Vec<Sql> {
+        let query = |chunk: &[(ContactId, [u8; 32])]| {
+            let mut sql = Sql::new(self.unit.tx());
+            sql.push("SELECT identity_hash, scope FROM suppressions WHERE account_id = ")
+                .bind(self.scope.account().uuid())
+                .push(" AND identity_hash IN ")
+                .list(chunk.iter().map(|(_, hash)| hash.to_vec()));
+            sql
+        };
+        chunks(stops, CHUNK).map(query).collect()
+    }
+
+    /// Stops messages to the contacts of what was found.
+    async fn stop_again(
+        &self,
+        found: &[QueryResult],
+        stops: &[(ContactId, [u8; 32])],
+        at: Timestamp,
+    ) -> Result<Vec<ContactId>, StoreError> {
+        let mut stopped = Vec::new();
+        for row in found {
+            let hash: Vec<u8> = row.try_get("", "identity_hash").map_err(store)?;
+            let scope: String = row.try_get("", "scope").map_err(store)?;
+            let owner = stops.iter().find(|(_, known)| known[..] == hash[..]);
+            let Some((contact, _)) = owner else { continue };
+            let mut sql = Sql::new(self.unit.tx());
+            sql.push("UPDATE contacts SET stop_source = 'former', marketing_stopped_at = ")
+                .bind(micros(at))
+                .push(", stop_scope = ")
+                .bind(scope)
+                .push(" WHERE account_id = ")
+                .bind(self.scope.account().uuid())
+                .push(" AND id = ")
+                .bind(contact.uuid());
+            self.unit.execute(sql).await?;
+            stopped.push(*contact);
+        }
+        Ok(stopped)
+    }
+}
+
 pub(crate) fn from_row(row: identity::Model) -> Result<Identity, StoreError> {
     Ok(Identity {
         id: IdentityId::from(row.id),
@@ -132,8 +196,7 @@ impl kabar_contacts::PeopleRepo for SeaPeople<'_> {
     }
 
     async fn claim(&mut self, identities: &[Identity]) -> Result<Vec<Identity>, StoreError> {
-        let mut taken = 0;
-        for chunk in chunks(identities, CHUNK) {
+        let statement = |chunk: &[Identity]| {
             let rows = chunk.iter().map(|claim| {
                 [
                     claim.id.uuid().into(),
@@ -147,8 +210,10 @@ impl kabar_contacts::PeopleRepo for SeaPeople<'_> {
             });
             let mut sql = Sql::insert(self.unit.tx(), "identities", &CLAIM, rows);
             sql.push(" ON CONFLICT DO NOTHING");
-            taken += self.unit.execute(sql).await?;
-        }
+            sql
+        };
+        let statements = chunks(identities, self.unit.at_most(CHUNK, 180)).map(statement).collect();
+        let taken = self.unit.execute_all(statements).await?;
         if usize::try_from(taken).is_ok_and(|taken| taken == identities.len()) {
             return Ok(identities.to_vec());
         }
@@ -168,56 +233,15 @@ impl kabar_contacts::PeopleRepo for SeaPeople<'_> {
         Ok(())
     }
 
-    async fn insert(&mut self, contacts: &[NewContactRow]) -> Result<(), StoreError> {
-        for chunk in chunks(contacts, CHUNK) {
-            let rows = chunk.iter().map(|new| {
-                Ok([
-                    new.id.uuid().into(),
-                    self.scope.account().uuid().into(),
-                    new.kind.as_str().into(),
-                    new.name.clone().into(),
-                    new.profile_name.clone().into(),
-                    json(&new.variables)?.into(),
-                    micros(new.at).into(),
-                    micros(new.at).into(),
-                ])
-            });
-            let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
-            self.unit.execute(Sql::insert(self.unit.tx(), "contacts", &NEW, rows)).await?;
-        }
-        Ok(())
-    }
-
-    async fn inherit(
+    async fn insert(
         &mut self,
+        contacts: &[NewContactRow],
         stops: &[(ContactId, [u8; 32])],
         at: Timestamp,
     ) -> Result<Vec<ContactId>, StoreError> {
-        let mut stopped = Vec::new();
-        for chunk in chunks(stops, CHUNK) {
-            let mut sql = Sql::new(self.unit.tx());
-            sql.push("SELECT identity_hash, scope FROM suppressions WHERE account_id = ")
-                .bind(self.scope.account().uuid())
-                .push(" AND identity_hash IN ")
-                .list(chunk.iter().map(|(_, hash)| hash.to_vec()));
-            for row in self.unit.rows(sql).await? {
-                let hash: Vec<u8> = row.try_get("", "identity_hash").map_err(store)?;
-                let scope: String = row.try_get("", "scope").map_err(store)?;
-                let owner = chunk.iter().find(|(_, known)| known[..] == hash[..]);
-                let Some((contact, _)) = owner else { continue };
-                let mut sql = Sql::new(self.unit.tx());
-                sql.push("UPDATE contacts SET stop_source = 'former', marketing_stopped_at = ")
-                    .bind(micros(at))
-                    .push(", stop_scope = ")
-                    .bind(scope)
-                    .push(" WHERE account_id = ")
-                    .bind(self.scope.account().uuid())
-                    .push(" AND id = ")
-                    .bind(contact.uuid());
-                self.unit.execute(sql).await?;
-                stopped.push(*contact);
-            }
-        }
-        Ok(stopped)
+        let mut statements = self.inserts(contacts)?;
+        statements.extend(self.suppressed(stops));
+        let found = self.unit.rows_all(statements).await?;
+        self.stop_again(&found, stops, at).await
     }
 }

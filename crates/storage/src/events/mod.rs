@@ -71,13 +71,13 @@ pub(crate) fn appends(unit: &Unit, events: &[NewEvent]) -> Vec<Sql> {
                 event.account.uuid().into(),
                 event.fact.kind().into(),
                 Fact::VERSION.into(),
-                event.fact.data().into(),
+                event.fact.text().into(),
                 micros(event.at).into(),
             ]
         });
         Sql::insert(unit.tx(), "events", &COLUMNS, rows)
     };
-    chunks(events, CHUNK).map(statement).collect()
+    chunks(events, unit.at_most(CHUNK, 500)).map(statement).collect()
 }
 
 struct SeaEvents<'a> {
@@ -87,7 +87,7 @@ struct SeaEvents<'a> {
 #[async_trait]
 impl EventLog for SeaEvents<'_> {
     async fn append(&mut self, events: &[NewEvent]) -> Result<(), StoreError> {
-        self.unit.execute_all(appends(self.unit, events)).await
+        self.unit.execute_all(appends(self.unit, events)).await.map(|_| ())
     }
 
     async fn read(

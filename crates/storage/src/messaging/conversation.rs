@@ -9,14 +9,14 @@ use kabar_events::NewEvent;
 use kabar_messaging::message::Lane;
 use kabar_messaging::repo::{ConversationRepo, Touch, Wrote};
 use kabar_messaging::{Conversation, Direction, Status};
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QueryResult, QuerySelect as _, Select,
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QueryResult,
+    QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
-use super::entity::conversation::{ActiveModel, Column as C, Entity, Model};
+use super::entity::conversation::{Column as C, Entity, Model};
 use super::entity::message;
 use super::message::in_conversation;
 use crate::contacts::profile_names;
@@ -27,6 +27,10 @@ use crate::unit::Unit;
 
 /// Rows of one `INSERT`, kept below SQLite's 32,766 bound values.
 const CHUNK: usize = 2_000;
+
+/// What a conversation has from its beginning.
+const NEW: [&str; 7] =
+    ["id", "account_id", "device_id", "contact_id", "last_at", "unread", "created_at"];
 
 pub(super) struct SeaConversations<'a> {
     pub(super) unit: &'a Unit,
@@ -110,15 +114,11 @@ impl SeaConversations<'_> {
                 .push(", FALSE)");
             sql
         };
-        chunks(touches, CHUNK).map(statement).collect()
+        chunks(touches, self.unit.at_most(CHUNK, 120)).map(statement).collect()
     }
 
-    /// Makes conversations, or notes in those that are there that we wrote.
-    async fn upsert(
-        &self,
-        wanted: &[(ConversationId, Lane)],
-        at: Timestamp,
-    ) -> Result<Vec<(ConversationId, Lane)>, StoreError> {
+    /// The statement that makes conversations, or notes in those that are there that we wrote.
+    fn upsert(&self, wanted: &[(ConversationId, Lane)], at: Timestamp) -> Sql {
         let mut sql = Sql::new(self.unit.tx());
         sql.push(
             "INSERT INTO conversations AS c (id, account_id, device_id, contact_id, last_out_at, \
@@ -141,33 +141,25 @@ impl SeaConversations<'_> {
              WHEN c.last_at > excluded.last_at THEN c.last_at ELSE excluded.last_at END \
              RETURNING id, device_id, contact_id",
         );
-        self.unit.rows(sql).await?.iter().map(by_lane).collect()
+        sql
     }
 
-    async fn find_or_make(
-        &self,
-        wanted: &[(ConversationId, Lane)],
-        at: Timestamp,
-    ) -> Result<Vec<(ConversationId, Lane)>, StoreError> {
-        let rows = wanted.iter().map(|(id, lane)| ActiveModel {
-            id: Set(id.uuid()),
-            account_id: Set(self.scope.account().uuid()),
-            device_id: Set(lane.device.uuid()),
-            contact_id: Set(lane.contact.uuid()),
-            last_in_at: Set(None),
-            last_out_at: Set(None),
-            last_at: Set(micros(at)),
-            unread: Set(0),
-            window_expires_at: Set(None),
-            entry_point_expires_at: Set(None),
-            created_at: Set(micros(at)),
+    /// Makes the conversations that are not there.
+    fn make(&self, wanted: &[(ConversationId, Lane)], at: Timestamp) -> Sql {
+        let rows = wanted.iter().map(|(id, lane)| {
+            [
+                id.uuid().into(),
+                self.scope.account().uuid().into(),
+                lane.device.uuid().into(),
+                lane.contact.uuid().into(),
+                micros(at).into(),
+                0_i64.into(),
+                micros(at).into(),
+            ]
         });
-        Entity::insert_many(rows)
-            .on_conflict(OnConflict::columns([C::DeviceId, C::ContactId]).do_nothing().to_owned())
-            .exec_without_returning(self.unit.tx())
-            .await
-            .map_err(store)?;
-        self.unit.rows(self.by_lanes(wanted)).await?.iter().map(by_lane).collect()
+        let mut sql = Sql::insert(self.unit.tx(), "conversations", &NEW, rows);
+        sql.push(" ON CONFLICT (device_id, contact_id) DO NOTHING");
+        sql
     }
 
     /// The conversations of lanes. For each of them along the index: as one condition, a PostgreSQL
@@ -209,14 +201,14 @@ impl ConversationRepo for SeaConversations<'_> {
         // In the order of the lanes, so that nobody waits for each other in a circle.
         let mut wanted = wanted.to_vec();
         wanted.sort_by_key(|(_, lane)| *lane);
-        let mut found = Vec::with_capacity(wanted.len());
-        for chunk in chunks(&wanted, CHUNK) {
-            found.extend(match wrote {
-                Wrote::Us => self.upsert(chunk, at).await?,
-                Wrote::Other => self.find_or_make(chunk, at).await?,
-            });
-        }
-        Ok(found)
+        let chunks = chunks(&wanted, self.unit.at_most(CHUNK, 180));
+        let statements: Vec<Sql> = match wrote {
+            Wrote::Us => chunks.map(|chunk| self.upsert(chunk, at)).collect(),
+            Wrote::Other => {
+                chunks.flat_map(|chunk| [self.make(chunk, at), self.by_lanes(chunk)]).collect()
+            }
+        };
+        self.unit.rows_all(statements).await?.iter().map(by_lane).collect()
     }
 
     async fn hear(
@@ -229,11 +221,11 @@ impl ConversationRepo for SeaConversations<'_> {
         let mut statements = self.touches(touches);
         statements.extend(profile_names(self.unit, self.scope, names, at));
         statements.extend(crate::events::appends(self.unit, events));
-        self.unit.execute_all(statements).await
+        self.unit.execute_all(statements).await.map(|_| ())
     }
 
     async fn touch(&mut self, touches: &[Touch]) -> Result<(), StoreError> {
-        self.unit.execute_all(self.touches(touches)).await
+        self.unit.execute_all(self.touches(touches)).await.map(|_| ())
     }
 
     async fn get(&mut self, id: ConversationId) -> Result<Option<Conversation>, StoreError> {

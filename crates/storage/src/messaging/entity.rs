@@ -156,26 +156,6 @@ pub(super) mod parked {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-pub(super) mod raw_body {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-    #[sea_orm(table_name = "raw_bodies")]
-    pub struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
-        pub app_id: Uuid,
-        pub hash: Vec<u8>,
-        pub body: Vec<u8>,
-        pub at: i64,
-    }
-
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
-}
-
 pub(super) mod quarantine {
     use sea_orm::entity::prelude::*;
 

@@ -9,7 +9,7 @@ use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
-use super::entity::{parked, quarantine, raw_body, receipt};
+use super::entity::{parked, quarantine, receipt};
 use super::message::CHUNK;
 use crate::convert::{column, json, micros, time};
 use crate::error::store;
@@ -25,6 +25,9 @@ fn rank(status: &str) -> u8 {
     status.parse().map_or(0, kabar_messaging::Status::rank)
 }
 
+/// The columns of a body that is kept as it came.
+const RAW: [&str; 5] = ["id", "app_id", "hash", "body", "at"];
+
 pub(super) struct SeaInbox<'a> {
     pub(super) unit: &'a Unit,
 }
@@ -32,25 +35,22 @@ pub(super) struct SeaInbox<'a> {
 #[async_trait]
 impl InboxRepo for SeaInbox<'_> {
     async fn keep_raw(&mut self, bodies: &[RawRow]) -> Result<(), StoreError> {
-        for chunk in chunks(bodies, CHUNK) {
-            let rows = chunk.iter().map(|body| raw_body::ActiveModel {
-                id: Set(body.id),
-                app_id: Set(body.app.uuid()),
-                hash: Set(body.hash.to_vec()),
-                body: Set(body.bytes.to_vec()),
-                at: Set(micros(body.at)),
+        let mut statements = Vec::new();
+        for chunk in chunks(bodies, self.unit.at_most(CHUNK, 1_500)) {
+            let rows = chunk.iter().map(|body| {
+                [
+                    body.id.into(),
+                    body.app.uuid().into(),
+                    body.hash.to_vec().into(),
+                    body.bytes.to_vec().into(),
+                    micros(body.at).into(),
+                ]
             });
-            raw_body::Entity::insert_many(rows)
-                .on_conflict(
-                    OnConflict::columns([raw_body::Column::AppId, raw_body::Column::Hash])
-                        .do_nothing()
-                        .to_owned(),
-                )
-                .exec_without_returning(self.unit.tx())
-                .await
-                .map_err(store)?;
+            let mut sql = Sql::insert(self.unit.tx(), "raw_bodies", &RAW, rows);
+            sql.push(" ON CONFLICT (app_id, hash) DO NOTHING");
+            statements.push(sql);
         }
-        Ok(())
+        self.unit.execute_all(statements).await.map(|_| ())
     }
 
     async fn quarantine(&mut self, items: &[QuarantineRow]) -> Result<(), StoreError> {

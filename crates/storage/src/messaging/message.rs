@@ -22,6 +22,8 @@ use crate::unit::Unit;
 
 /// Rows of one `INSERT`: fifty columns, below SQLite's 32,766 bound values.
 pub(super) const CHUNK: usize = 500;
+/// About so many bytes of a row are written.
+pub(super) const BYTES: usize = 750;
 /// A message that may still be sent needs its body, also while its broadcast is paused.
 const WAITING: [&str; 3] = ["pending", "held", "processing"];
 /// Values of one `IN` list.
@@ -45,7 +47,7 @@ pub(super) fn inserts(unit: &Unit, messages: &[&Message]) -> Result<Vec<Sql>, St
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         Ok(Sql::insert(unit.tx(), "messages", &FRESH, rows))
     };
-    chunks(messages, CHUNK).map(statement).collect()
+    chunks(messages, unit.at_most(CHUNK, BYTES)).map(statement).collect()
 }
 
 /// A conversation's messages lie among its contact's, which have an index.
@@ -86,7 +88,7 @@ impl SeaMessages<'_> {
 #[async_trait]
 impl MessageRepo for SeaMessages<'_> {
     async fn insert(&mut self, messages: &[Message]) -> Result<(), StoreError> {
-        for chunk in chunks(messages, CHUNK) {
+        for chunk in chunks(messages, self.unit.at_most(CHUNK, BYTES)) {
             let rows = chunk.iter().map(to_row).collect::<Result<Vec<_>, _>>()?;
             Entity::insert_many(rows)
                 .exec_without_returning(self.unit.tx())
@@ -99,7 +101,7 @@ impl MessageRepo for SeaMessages<'_> {
     async fn insert_new(&mut self, messages: &[Message]) -> Result<Vec<MessageId>, StoreError> {
         let mut new = Vec::with_capacity(messages.len());
         let columns = heard();
-        for chunk in chunks(messages, CHUNK) {
+        for chunk in chunks(messages, self.unit.at_most(CHUNK, BYTES)) {
             let rows = chunk.iter().map(to_heard_row).collect::<Result<Vec<_>, _>>()?;
             let mut sql = Sql::insert(self.unit.tx(), "messages", &columns, rows);
             sql.push(" ON CONFLICT DO NOTHING RETURNING id");

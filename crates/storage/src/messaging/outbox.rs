@@ -18,7 +18,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::entity::{lane, message};
-use super::message::{CHUNK, inserts};
+use super::message::{BYTES, CHUNK, inserts};
 use super::row::{CHANGEABLE, from_row, to_changes};
 use crate::convert::{column, micros, time};
 use crate::error::store;
@@ -89,7 +89,7 @@ impl SeaOutbox<'_> {
             );
             sql
         };
-        chunks(&entries, CHUNK).map(statement).collect()
+        chunks(&entries, self.unit.at_most(CHUNK, 150)).map(statement).collect()
     }
 
     /// Messages, locked in the order of their ids.
@@ -303,11 +303,11 @@ impl OutboxRepo for SeaOutbox<'_> {
         let mut statements = inserts(self.unit, messages)?;
         statements.extend(self.puts(entries));
         statements.extend(crate::events::appends(self.unit, events));
-        self.unit.execute_all(statements).await
+        self.unit.execute_all(statements).await.map(|_| ())
     }
 
     async fn put(&mut self, entries: &[LaneEntry]) -> Result<(), StoreError> {
-        self.unit.execute_all(self.puts(entries)).await
+        self.unit.execute_all(self.puts(entries)).await.map(|_| ())
     }
 
     async fn ready_devices(&mut self, now: Timestamp) -> Result<Vec<ReadyDevice>, StoreError> {
@@ -503,14 +503,14 @@ impl OutboxRepo for SeaOutbox<'_> {
     async fn save(&mut self, messages: &[Message]) -> Result<(), StoreError> {
         let set = CHANGEABLE.map(|column| format!("{column} = v.{column}")).join(", ");
         let mut statements = Vec::new();
-        for chunk in chunks(messages, CHUNK) {
+        for chunk in chunks(messages, self.unit.at_most(CHUNK, BYTES)) {
             let rows = chunk.iter().map(to_changes).collect::<Result<Vec<_>, _>>()?;
             let mut sql = Sql::new(self.unit.tx());
             sql.push("WITH v (id, ").push(&CHANGEABLE.join(", ")).push(") AS (").values(rows);
             sql.push(") UPDATE messages SET ").push(&set).push(" FROM v WHERE messages.id = v.id");
             statements.push(sql);
         }
-        self.unit.execute_all(statements).await
+        self.unit.execute_all(statements).await.map(|_| ())
     }
 
     async fn still_mine(

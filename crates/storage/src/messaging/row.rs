@@ -10,7 +10,9 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::Value;
 
 use super::entity::message::{ActiveModel, Model};
-use crate::convert::{column, json, json_opt, micros, micros_opt, time, time_opt};
+use crate::convert::{
+    column, json, json_opt, json_text, json_text_opt, micros, micros_opt, time, time_opt,
+};
 
 const TABLE: &str = "messages";
 
@@ -120,7 +122,7 @@ pub(super) fn to_fresh_row(message: &Message) -> Result<[Value; 32], StoreError>
         message.status.as_str().into(),
         message.queued.into(),
         message.body.kind().to_owned().into(),
-        content(message)?.into(),
+        content_text(message)?.into(),
         message.body.words().map(str::to_owned).into(),
         message.purpose.as_str().into(),
         message.origin.as_str().into(),
@@ -128,13 +130,13 @@ pub(super) fn to_fresh_row(message: &Message) -> Result<[Value; 32], StoreError>
         message.reference.clone().into(),
         message.purpose.priority().into(),
         phone(message.own_number.as_ref()).into(),
-        json_opt(message.recipient.as_ref())?.into(),
+        json_text_opt(message.recipient.as_ref())?.into(),
         phone(message.asked_for.as_ref()).into(),
         message.reply_to_id.map(MessageId::uuid).into(),
-        json_opt(message.reply_to.as_ref())?.into(),
+        json_text_opt(message.reply_to.as_ref())?.into(),
         message.target_id.map(MessageId::uuid).into(),
         message.retry_of.map(MessageId::uuid).into(),
-        choices(message)?.into(),
+        choices_text(message)?.into(),
         message.downgraded_from.clone().into(),
         i32::try_from(message.attempts).unwrap_or(i32::MAX).into(),
         micros(message.due_at).into(),
@@ -250,12 +252,24 @@ fn content(message: &Message) -> Result<serde_json::Value, StoreError> {
     }
 }
 
+fn content_text(message: &Message) -> Result<String, StoreError> {
+    match &message.body {
+        Body::Out(content) => json_text(content),
+        Body::In(content) => json_text(content),
+        Body::Blank { .. } => json_text(&blank()),
+    }
+}
+
 fn phone(phone: Option<&PhoneNumber>) -> Option<String> {
     phone.map(|phone| phone.as_str().to_owned())
 }
 
 fn choices(message: &Message) -> Result<Option<serde_json::Value>, StoreError> {
     json_opt(Some(&message.choices).filter(|choices| !choices.is_empty()))
+}
+
+fn choices_text(message: &Message) -> Result<Option<String>, StoreError> {
+    json_text_opt(Some(&message.choices).filter(|choices| !choices.is_empty()))
 }
 
 pub(super) fn from_row(row: Model) -> Result<Message, StoreError> {

@@ -134,7 +134,7 @@ impl FanOutRepo for SeaFanOut<'_> {
         let there = |new: &&NewDelivery| endpoints.contains(&new.endpoint.uuid());
         let deliveries: Vec<&NewDelivery> = deliveries.iter().filter(there).collect();
         let mut waiting = self.waiting(&deliveries).await?;
-        for chunk in deliveries.chunks(CHUNK) {
+        for chunk in deliveries.chunks(self.unit.at_most(CHUNK, 600)) {
             let rows: Vec<delivery::ActiveModel> =
                 chunk.iter().map(|new| row(new, &mut waiting, now)).collect();
             delivery::Entity::insert_many(rows)

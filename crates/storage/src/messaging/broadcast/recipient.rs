@@ -135,7 +135,7 @@ pub(super) fn from_row(row: Model) -> Result<Recipient, StoreError> {
 #[async_trait]
 impl RecipientRepo for SeaRecipients<'_> {
     async fn insert(&mut self, recipients: &[Recipient]) -> Result<(), StoreError> {
-        for chunk in recipients.chunks(CHUNK) {
+        for chunk in recipients.chunks(self.unit.at_most(CHUNK, 400)) {
             let rows =
                 chunk.iter().map(|one| to_row(one, self.scope)).collect::<Result<Vec<_>, _>>()?;
             Entity::insert_many(rows)
@@ -221,7 +221,7 @@ impl RecipientRepo for SeaRecipients<'_> {
     }
 
     async fn save(&mut self, recipients: &[Recipient]) -> Result<(), StoreError> {
-        for chunk in recipients.chunks(CHUNK) {
+        for chunk in recipients.chunks(self.unit.at_most(CHUNK, 200)) {
             self.save_some(chunk).await?;
         }
         Ok(())
