@@ -16,6 +16,11 @@ pub(crate) struct Server {
     pub(crate) key: Option<String>,
 }
 
+/// The program: the one that was just built, or the one that `KABAR_BINARY` names, by its whole path.
+fn binary() -> std::ffi::OsString {
+    std::env::var_os("KABAR_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_kabar").into())
+}
+
 impl Server {
     pub(crate) fn new(mut settings: Vec<(&'static str, String)>) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -30,7 +35,7 @@ impl Server {
 
     /// Starts the process and waits until it listens.
     pub(crate) async fn start(&mut self) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kabar"));
+        let mut command = Command::new(binary());
         command.arg("serve").env_remove("KABAR_TEST_POSTGRES").kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         for (name, value) in &self.settings {

@@ -16,7 +16,9 @@ use kabar::core::{
     Timestamp,
 };
 use kabar::devices::{DevicePatch, DeviceSettings, Registration};
-use kabar::messaging::{Direction, Message, MessageFilter, NewMessage, RoadWork, To};
+use kabar::messaging::{
+    Direction, DispatcherSettings, Message, MessageFilter, NewMessage, RoadWork, To,
+};
 use kabar::outbound::OutboundSettings;
 use kabar::{Database, Platform};
 use kabar_sandbox::{
@@ -33,7 +35,7 @@ pub(crate) const CUSTOMER: &str = "6281234567890";
 /// For how long a test waits for the sandbox.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// For how long a send may take: sends that hang take no longer.
-const TIMEOUT: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(6);
 
 /// A platform in a world of its own.
 #[derive(Clone)]
@@ -160,7 +162,11 @@ async fn platform(
     };
     let builder =
         Platform::builder().open_database(database).files(folder).graph(graph).clock(clock);
-    builder.outbound(outbound).build().await.expect("the platform is built")
+    // A lease is real time: a machine that stands still for some seconds must not lose it.
+    let dispatcher =
+        DispatcherSettings { lease: Duration::from_secs(40), ..DispatcherSettings::default() };
+    let builder = builder.outbound(outbound).dispatcher(dispatcher);
+    builder.build().await.expect("the platform is built")
 }
 
 /// The usual settings without a throughput: the clock of most tests stands still.

@@ -178,6 +178,14 @@ impl Dispatcher {
     /// # Errors
     /// What storage says.
     pub async fn drain(&self) -> Result<usize, StoreError> {
+        // What is in hand stays in hand, however slow the machine is.
+        tokio::select! {
+            drained = self.drain_all() => drained,
+            () = self.beat() => Ok(0),
+        }
+    }
+
+    async fn drain_all(&self) -> Result<usize, StoreError> {
         let mut all = 0;
         loop {
             let claimed = self.inner.round().await?.taken;
