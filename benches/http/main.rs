@@ -8,7 +8,8 @@
 //! same with messages that are due at once.
 //!
 //! `KABAR_TEST_POSTGRES` adds PostgreSQL, `BENCH_SECONDS` (5) says how long each line takes,
-//! `BENCH_ONLY` runs lines whose name holds this text.
+//! `BENCH_ONLY` runs lines whose name holds this text, and `BENCH_MESSAGES` (1) is how many messages a
+//! request has: the figures are then of requests. `KABAR_BINARY` names another program to measure.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

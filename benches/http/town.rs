@@ -21,6 +21,11 @@ const KNOWN: u64 = 1_000;
 /// People who write.
 const CUSTOMERS: u64 = 10_000;
 
+/// Messages of one request.
+fn messages() -> u64 {
+    std::env::var("BENCH_MESSAGES").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
 /// Who is asked, as whom, for which device.
 #[derive(Clone)]
 struct Target {
@@ -36,12 +41,17 @@ impl Target {
         if kind == Kind::Intake {
             return self.webhook(n);
         }
-        let to = if kind == Kind::Known { n % KNOWN } else { n };
         let due = if kind == Kind::Now { "" } else { r#","due_at":"2099-01-01T00:00:00Z""# };
         let Self { address, key, account, device } = self;
-        let body = format!(
-            r#"{{"messages":[{{"device_id":"{device}","to":{{"phone":"+62812{to:09}"}},"content":{{"type":"text","body":"Your order is on its way and arrives tomorrow."}}{due}}}]}}"#
-        );
+        let each = messages();
+        let message = |n: u64| {
+            let to = if kind == Kind::Known { n % KNOWN } else { n };
+            format!(
+                r#"{{"device_id":"{device}","to":{{"phone":"+62812{to:09}"}},"content":{{"type":"text","body":"Your order is on its way and arrives tomorrow."}}{due}}}"#
+            )
+        };
+        let all: Vec<String> = (n * each..(n + 1) * each).map(message).collect();
+        let body = format!(r#"{{"messages":[{}]}}"#, all.join(","));
         format!(
             "POST /api/v1/messages HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\n\
              Kabar-Account: {account}\r\nContent-Type: application/json\r\n\

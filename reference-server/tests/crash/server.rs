@@ -36,7 +36,11 @@ impl Server {
     /// Starts the process and waits until it listens.
     pub(crate) async fn start(&mut self) {
         let mut command = Command::new(binary());
-        command.arg("serve").env_remove("KABAR_TEST_POSTGRES").kill_on_drop(true);
+        command.arg("serve").kill_on_drop(true);
+        // Only what the test says is a setting.
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KABAR_")) {
+            command.env_remove(name);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         for (name, value) in &self.settings {
             command.env(name, value);

@@ -48,7 +48,7 @@ impl SeaContacts<'_> {
     async fn with_identities(&self, rows: Vec<contact::Model>) -> Result<Vec<Contact>, StoreError> {
         let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
         let mut identities: HashMap<Uuid, Vec<Identity>> = HashMap::new();
-        for chunk in ids.chunks(CHUNK) {
+        for chunk in ids.chunks(self.unit.at_most(CHUNK, 28)) {
             let found = identity::Entity::find()
                 .filter(identity::Column::AccountId.eq(self.scope.account().uuid()))
                 .filter(identity::Column::ContactId.is_in(chunk.iter().copied()))
@@ -137,7 +137,7 @@ pub(crate) fn profile_names(
 impl ContactRepo for SeaContacts<'_> {
     async fn by_ids(&mut self, ids: &[ContactId]) -> Result<Vec<Contact>, StoreError> {
         let mut rows = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(CHUNK) {
+        for chunk in ids.chunks(self.unit.at_most(CHUNK, 28)) {
             let found = self
                 .own()
                 .filter(contact::Column::Id.is_in(chunk.iter().map(|id| id.uuid())))
@@ -213,7 +213,7 @@ impl ContactRepo for SeaContacts<'_> {
 
     async fn existing(&mut self, ids: &[ContactId]) -> Result<Vec<ContactId>, StoreError> {
         let mut existing = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(CHUNK) {
+        for chunk in ids.chunks(self.unit.at_most(CHUNK, 28)) {
             let found: Vec<Uuid> = self
                 .own()
                 .select_only()

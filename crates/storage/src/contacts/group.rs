@@ -91,7 +91,7 @@ impl GroupRepo for SeaGroups<'_> {
 
     async fn by_ids(&mut self, ids: &[GroupId]) -> Result<Vec<Group>, StoreError> {
         let mut groups = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(CHUNK) {
+        for chunk in ids.chunks(self.unit.at_most(CHUNK, 28)) {
             let mut sql = self.own();
             sql.push(" AND g.id IN ").list(chunk.iter().map(|id| id.uuid()));
             for row in self.unit.rows(sql).await? {
@@ -106,7 +106,7 @@ impl GroupRepo for SeaGroups<'_> {
         keys: &[String],
     ) -> Result<Vec<(String, GroupId)>, StoreError> {
         let mut found = Vec::with_capacity(keys.len());
-        for chunk in keys.chunks(CHUNK) {
+        for chunk in keys.chunks(self.unit.at_most(CHUNK, 80)) {
             let mut sql = Sql::new(self.unit.tx());
             sql.push("SELECT name_key, id FROM contact_groups WHERE account_id = ")
                 .bind(self.scope.account().uuid())
@@ -148,7 +148,7 @@ impl GroupRepo for SeaGroups<'_> {
         at: Timestamp,
     ) -> Result<u64, StoreError> {
         let mut added = 0;
-        for chunk in contacts.chunks(CHUNK) {
+        for chunk in contacts.chunks(self.unit.at_most(CHUNK, 90)) {
             let mut sql = Sql::new(self.unit.tx());
             sql.push(
                 "INSERT INTO contact_group_members (account_id, group_id, contact_id, added_at) \
@@ -173,7 +173,7 @@ impl GroupRepo for SeaGroups<'_> {
 
     async fn take(&mut self, id: GroupId, contacts: &[ContactId]) -> Result<u64, StoreError> {
         let mut taken = 0;
-        for chunk in contacts.chunks(CHUNK) {
+        for chunk in contacts.chunks(self.unit.at_most(CHUNK, 90)) {
             let mut sql = Sql::new(self.unit.tx());
             sql.push("DELETE FROM contact_group_members WHERE account_id = ")
                 .bind(self.scope.account().uuid())
@@ -191,7 +191,7 @@ impl GroupRepo for SeaGroups<'_> {
         contacts: &[ContactId],
     ) -> Result<Vec<(ContactId, GroupId, String)>, StoreError> {
         let mut found = Vec::new();
-        for chunk in contacts.chunks(CHUNK) {
+        for chunk in contacts.chunks(self.unit.at_most(CHUNK, 90)) {
             let mut sql = Sql::new(self.unit.tx());
             sql.push(
                 "SELECT m.contact_id AS contact_id, g.id AS id, g.name AS name \

@@ -60,7 +60,7 @@ impl SeaPeople<'_> {
     /// The present identities of these contacts.
     async fn of_contacts(&self, contacts: &[ContactId]) -> Result<Vec<Identity>, StoreError> {
         let mut all = Vec::with_capacity(contacts.len());
-        for chunk in contacts.chunks(CHUNK) {
+        for chunk in contacts.chunks(self.unit.at_most(CHUNK, 28)) {
             let mut sql = Sql::new(self.unit.tx());
             if sql.is_postgres() {
                 let rows = chunk.iter().map(|id| [id.uuid().into()]);
@@ -137,7 +137,7 @@ impl SeaPeople<'_> {
                 .list(chunk.iter().map(|(_, hash)| hash.to_vec()));
             sql
         };
-        chunks(stops, CHUNK).map(query).collect()
+        chunks(stops, self.unit.at_most(CHUNK, 40)).map(query).collect()
     }
 
     /// Stops messages to the contacts of what was found.

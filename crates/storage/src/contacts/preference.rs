@@ -32,7 +32,7 @@ impl SeaPreferences<'_> {
         only: impl Fn(&mut Sql),
     ) -> Result<Vec<ContactId>, StoreError> {
         let mut changed = Vec::new();
-        for chunk in contacts.chunks(CHUNK) {
+        for chunk in contacts.chunks(self.unit.at_most(CHUNK, 28)) {
             let mut sql = Sql::new(self.unit.tx());
             sql.push("UPDATE contacts SET ");
             set(&mut sql);

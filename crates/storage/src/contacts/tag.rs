@@ -50,7 +50,7 @@ impl TagRepo for SeaTags<'_> {
     ) -> Result<u64, StoreError> {
         let mut added = 0;
         for tag in tags {
-            for chunk in contacts.chunks(CHUNK) {
+            for chunk in contacts.chunks(self.unit.at_most(CHUNK, 110)) {
                 let pairs = chunk.iter().map(|contact| (contact.uuid(), tag.as_str()));
                 added += self.insert(pairs, at).await?;
             }
@@ -64,7 +64,7 @@ impl TagRepo for SeaTags<'_> {
         at: Timestamp,
     ) -> Result<u64, StoreError> {
         let mut added = 0;
-        for chunk in pairs.chunks(CHUNK) {
+        for chunk in pairs.chunks(self.unit.at_most(CHUNK, 110)) {
             let pairs = chunk.iter().map(|(contact, tag)| (contact.uuid(), tag.as_str()));
             added += self.insert(pairs, at).await?;
         }
@@ -73,7 +73,7 @@ impl TagRepo for SeaTags<'_> {
 
     async fn take(&mut self, tags: &[String], contacts: &[ContactId]) -> Result<u64, StoreError> {
         let mut taken = 0;
-        for chunk in contacts.chunks(CHUNK) {
+        for chunk in contacts.chunks(self.unit.at_most(CHUNK, 110)) {
             let mut sql = Sql::new(self.unit.tx());
             sql.push("DELETE FROM contact_tags WHERE account_id = ")
                 .bind(self.scope.account().uuid())
@@ -109,7 +109,7 @@ impl TagRepo for SeaTags<'_> {
         contacts: &[ContactId],
     ) -> Result<Vec<(ContactId, String)>, StoreError> {
         let mut found = Vec::new();
-        for chunk in contacts.chunks(CHUNK) {
+        for chunk in contacts.chunks(self.unit.at_most(CHUNK, 110)) {
             let mut sql = Sql::new(self.unit.tx());
             sql.push("SELECT contact_id, tag FROM contact_tags WHERE account_id = ")
                 .bind(self.scope.account().uuid())
