@@ -74,6 +74,16 @@ impl TestDatabase {
         self.keys.clone()
     }
 
+    /// Takes the last migrations back and applies them again.
+    ///
+    /// # Panics
+    /// When one fails.
+    pub async fn back_and_forth(&self, migrations: usize) {
+        let all = Database::known_migrations().len();
+        self.database.migrate_to(all - migrations).await.expect("they are taken back");
+        self.database.migrate().await.expect("they are applied again");
+    }
+
     /// Every row of every table, in the words of a backup.
     ///
     /// # Panics

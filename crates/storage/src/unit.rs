@@ -81,10 +81,10 @@ impl Unit {
     /// How many rows of about `bytes` each one statement may have, at most `most`. PostgreSQL gets
     /// statements that fit into one segment of TCP on one machine (half of a window of 64 KiB): sqlx
     /// leaves Nagle's algorithm on, so the rest of a longer one waits up to 40 ms for an
-    /// acknowledgement.
+    /// acknowledgement. A row's bytes are those of its values, and of their placeholders the first time.
     pub(crate) fn at_most(&self, most: usize, bytes: usize) -> usize {
         const SEGMENT: usize = 20 * 1024;
-        if self.locks_rows() { most.min(SEGMENT / bytes) } else { most }
+        if self.locks_rows() { most.min((SEGMENT / bytes).max(1)) } else { most }
     }
 
     /// The keys that secrets are sealed under.

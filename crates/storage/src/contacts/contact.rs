@@ -12,10 +12,10 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::CHUNK;
 use super::entity::{contact, identity};
 use super::filter::{Walk, matching};
 use super::people::from_row as identity_from_row;
+use super::{CHUNK, ID};
 use crate::convert::{column, json, micros, time, time_opt};
 use crate::error::store;
 use crate::raw::{Sql, chunks};
@@ -48,7 +48,7 @@ impl SeaContacts<'_> {
     async fn with_identities(&self, rows: Vec<contact::Model>) -> Result<Vec<Contact>, StoreError> {
         let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
         let mut identities: HashMap<Uuid, Vec<Identity>> = HashMap::new();
-        for chunk in ids.chunks(self.unit.at_most(CHUNK, 28)) {
+        for chunk in ids.chunks(self.unit.at_most(CHUNK, ID)) {
             let found = identity::Entity::find()
                 .filter(identity::Column::AccountId.eq(self.scope.account().uuid()))
                 .filter(identity::Column::ContactId.is_in(chunk.iter().copied()))
@@ -137,7 +137,7 @@ pub(crate) fn profile_names(
 impl ContactRepo for SeaContacts<'_> {
     async fn by_ids(&mut self, ids: &[ContactId]) -> Result<Vec<Contact>, StoreError> {
         let mut rows = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(self.unit.at_most(CHUNK, 28)) {
+        for chunk in ids.chunks(self.unit.at_most(CHUNK, ID)) {
             let found = self
                 .own()
                 .filter(contact::Column::Id.is_in(chunk.iter().map(|id| id.uuid())))
@@ -213,7 +213,7 @@ impl ContactRepo for SeaContacts<'_> {
 
     async fn existing(&mut self, ids: &[ContactId]) -> Result<Vec<ContactId>, StoreError> {
         let mut existing = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(self.unit.at_most(CHUNK, 28)) {
+        for chunk in ids.chunks(self.unit.at_most(CHUNK, ID)) {
             let found: Vec<Uuid> = self
                 .own()
                 .select_only()

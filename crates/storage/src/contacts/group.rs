@@ -6,7 +6,7 @@ use kabar_core::{AccountId, ContactId, GroupId, Page, PageRequest, Scope, StoreE
 use sea_orm::QueryResult;
 use uuid::Uuid;
 
-use super::CHUNK;
+use super::{CHUNK, ID};
 use crate::convert::{micros, time};
 use crate::error::store;
 use crate::raw::Sql;
@@ -91,7 +91,7 @@ impl GroupRepo for SeaGroups<'_> {
 
     async fn by_ids(&mut self, ids: &[GroupId]) -> Result<Vec<Group>, StoreError> {
         let mut groups = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(self.unit.at_most(CHUNK, 28)) {
+        for chunk in ids.chunks(self.unit.at_most(CHUNK, ID)) {
             let mut sql = self.own();
             sql.push(" AND g.id IN ").list(chunk.iter().map(|id| id.uuid()));
             for row in self.unit.rows(sql).await? {

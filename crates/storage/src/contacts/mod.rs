@@ -24,6 +24,8 @@ pub(crate) use people::from_row as identity_from_row;
 
 /// Rows of one statement: at most five values each, below SQLite's 32,766 bound values.
 const CHUNK: usize = 5_000;
+/// About so many bytes of a list are an id and its placeholder.
+const ID: usize = 28;
 
 impl ContactsWork for Unit {
     fn contacts(&self, scope: Scope) -> Box<dyn ContactRepo + '_> {

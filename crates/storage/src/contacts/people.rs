@@ -9,6 +9,7 @@ use kabar_core::{ContactId, IdentityId, Scope, StoreError, Timestamp};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryResult};
 
+use super::ID;
 use super::entity::identity;
 use crate::convert::{column, json_text, micros, time, time_opt};
 use crate::error::store;
@@ -60,7 +61,7 @@ impl SeaPeople<'_> {
     /// The present identities of these contacts.
     async fn of_contacts(&self, contacts: &[ContactId]) -> Result<Vec<Identity>, StoreError> {
         let mut all = Vec::with_capacity(contacts.len());
-        for chunk in contacts.chunks(self.unit.at_most(CHUNK, 28)) {
+        for chunk in contacts.chunks(self.unit.at_most(CHUNK, ID)) {
             let mut sql = Sql::new(self.unit.tx());
             if sql.is_postgres() {
                 let rows = chunk.iter().map(|id| [id.uuid().into()]);

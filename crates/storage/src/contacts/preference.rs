@@ -9,7 +9,7 @@ use kabar_core::{ContactId, MessageId, Page, PageRequest, Scope, StoreError, Tim
 use sea_orm::{DbErr, QueryResult, Value};
 use uuid::Uuid;
 
-use super::CHUNK;
+use super::{CHUNK, ID};
 use crate::convert::{column, json, micros, time};
 use crate::error::store;
 use crate::raw::Sql;
@@ -32,7 +32,7 @@ impl SeaPreferences<'_> {
         only: impl Fn(&mut Sql),
     ) -> Result<Vec<ContactId>, StoreError> {
         let mut changed = Vec::new();
-        for chunk in contacts.chunks(self.unit.at_most(CHUNK, 28)) {
+        for chunk in contacts.chunks(self.unit.at_most(CHUNK, ID)) {
             let mut sql = Sql::new(self.unit.tx());
             sql.push("UPDATE contacts SET ");
             set(&mut sql);
