@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use kabar_accounts::Networks;
+use kabar_accounts::{Networks, Recent};
 use kabar_channel::{ChannelKind, DeviceLink};
 use kabar_core::{AccountId, DeviceId, MetaAppId, PhoneNumber, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -183,6 +183,10 @@ impl Device {
         format!("{}:{scope}", self.channel)
     }
 }
+
+/// Devices that were read a moment ago: what is changed on another node counts here within a second,
+/// what is changed on this node at once. Shared by [`crate::Devices`] and whoever reads them often.
+pub type RecentDevices = Recent<DeviceId, Device>;
 
 /// A device to store.
 #[derive(Debug, Clone)]

@@ -17,7 +17,7 @@ use kabar_core::{
 use kabar_events::Fact;
 use serde_json::json;
 
-use crate::device::{Device, DeviceState, NewDevice};
+use crate::device::{Device, DeviceState, NewDevice, RecentDevices};
 use crate::proof::{apply, is_refusal, prove};
 use crate::repo::{ADDRESS_CONSTRAINT, DevicesUse};
 
@@ -81,6 +81,7 @@ pub struct Devices {
     channels: Channels,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    recent: RecentDevices,
 }
 
 impl std::fmt::Debug for Devices {
@@ -97,7 +98,14 @@ impl Devices {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
     ) -> Self {
-        Self { store, channels, clock, ids }
+        Self { store, channels, clock, ids, recent: RecentDevices::default() }
+    }
+
+    /// Shares the devices that were read a moment ago with those who read them.
+    #[must_use]
+    pub fn with_recent(mut self, recent: RecentDevices) -> Self {
+        self.recent = recent;
+        self
     }
 
     /// Registers a device. Its channel is asked first, outside of any transaction: a number belongs
@@ -225,7 +233,9 @@ impl Devices {
         let fact = Fact::DeviceRemoved { device_id: id };
         let change = change(scope, id, "device.remove", fact, now);
         record(&*work, &*self.ids, change).await?;
-        Ok(work.commit().await?)
+        work.commit().await?;
+        self.recent.forget();
+        Ok(())
     }
 
     /// Replaces the device token; the old one stops working at once.
@@ -377,6 +387,7 @@ impl Devices {
         };
         record(&*work, &*self.ids, change(scope, id, action, fact, now)).await?;
         work.commit().await?;
+        self.recent.forget();
         Ok(device)
     }
 }

@@ -24,7 +24,7 @@ pub mod repo;
 pub mod settings;
 
 pub use authenticator::Authenticator;
-pub use device::{Device, DeviceSettings, DeviceState, NewDevice, UncertainPolicy};
+pub use device::{Device, DeviceSettings, DeviceState, NewDevice, RecentDevices, UncertainPolicy};
 pub use devices::{CreatedDevice, DeviceError, DevicePatch, Devices, Registration};
 pub use meta::{MetaApp, MetaWork, NewMetaApp, WebhookApp, installation_app};
 pub use meta_apps::{MetaAppError, MetaApps};

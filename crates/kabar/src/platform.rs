@@ -13,7 +13,7 @@ use kabar_contacts::{
     CarryOutImport, Contacts, ContactsSource, Groups, Imports, OptOuts, ReadImport, Tags,
 };
 use kabar_core::{Clock, IdSource, Mailer, Store, Wake};
-use kabar_devices::{Authenticator, Devices, MetaApps, PacingRules};
+use kabar_devices::{Authenticator, Devices, MetaApps, PacingRules, RecentDevices};
 use kabar_events::{Begin, EventFilter, EventTail, EventsWork, Follow, FollowError, Reach};
 use kabar_exports::{Exports, Source, WriteExport};
 use kabar_insights::{HistorySource, Projector, Retention, Statistics};
@@ -192,8 +192,10 @@ impl Platform {
         workers: Workers,
     ) -> Self {
         let (clock, ids, wake) = (base.clock(), base.ids(), base.wake());
+        let recent_devices = RecentDevices::default();
         let messages =
-            Messages::new(base.road(), channels.clone(), base.clock(), base.ids(), base.wake());
+            Messages::new(base.road(), channels.clone(), base.clock(), base.ids(), base.wake())
+                .with_recent(recent_devices.clone());
         let automation: Arc<dyn Store<dyn AutomationUse>> = base.store();
         let answers =
             AnswerJob::new(Arc::clone(&automation), messages.clone(), base.clock(), base.wake());
@@ -234,7 +236,8 @@ impl Platform {
                 KeyAuthenticator::new(base.store(), base.clock(), recent),
                 base.store(),
             ),
-            devices: Devices::new(base.store(), channels.clone(), base.clock(), base.ids()),
+            devices: Devices::new(base.store(), channels.clone(), base.clock(), base.ids())
+                .with_recent(recent_devices),
             meta_apps: MetaApps::new(base.store(), base.clock(), base.ids()),
             pacing_rules: PacingRules::new(base.store(), base.clock(), base.ids()),
             pacing: Pacing::new(base.road(), channels.clone(), base.clock()),

@@ -16,6 +16,7 @@ use kabar_core::{
     Clock, Grant, IdSource, InstallationScope, MessageId, Once, Page, PageRequest, Scope, Store,
     StoreError, Timestamp, Topic, Wake,
 };
+use kabar_devices::RecentDevices;
 use kabar_events::{Fact, NewEvent};
 
 use crate::gather::Gather;
@@ -128,7 +129,17 @@ impl Messages {
         ids: Arc<dyn IdSource>,
         wake: Arc<dyn Wake>,
     ) -> Self {
-        let taker = Taker { store, channels, clock, ids, wake };
+        let devices = RecentDevices::default();
+        Self::of(Taker { store, channels, clock, ids, wake, devices })
+    }
+
+    /// Shares the devices that were read a moment ago with those who change them.
+    #[must_use]
+    pub fn with_recent(self, devices: RecentDevices) -> Self {
+        Self::of(Taker { devices, ..self.taker })
+    }
+
+    fn of(taker: Taker) -> Self {
         let worker = taker.clone();
         let gather = Gather::new(WORKERS, move |asked| {
             let worker = worker.clone();

@@ -22,6 +22,8 @@ use crate::unit::Unit;
 
 /// Readers of SQLite at the same time.
 const READERS: u32 = 4;
+/// Connections that write to SQLite: that of the units of work, and one for migrations beside it.
+const WRITERS: u32 = 2;
 /// Connections to PostgreSQL, at most: few, because each remembers statements for itself.
 const POSTGRES: u32 = 12;
 /// A frozen node must not hold a lock for longer than others wait for it.
@@ -198,7 +200,11 @@ impl Database {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.connection()
+        let connection = match &self.backend {
+            Backend::Sqlite { readers, .. } => readers,
+            Backend::Postgres(connection) => connection,
+        };
+        connection
             .execute_unprepared("SELECT 1")
             .await
             .map(|_| ())
@@ -366,7 +372,7 @@ impl Database {
         let access_mode = matches!(access, AccessMode::ReadOnly).then_some(access);
         let options = TransactionOptions { access_mode, ..Default::default() };
         let transaction = connection.begin_with_options(options).await.map_err(store)?;
-        Ok(Unit::new(transaction, None, Arc::clone(&self.ring), self.wake.clone()))
+        Ok(Unit::new(Arc::new(transaction), None, Arc::clone(&self.ring), self.wake.clone()))
     }
 }
 
@@ -375,7 +381,8 @@ async fn open_sqlite(path: &Path, durability: Durability) -> Result<Backend, Ope
         std::fs::create_dir_all(folder)
             .map_err(|source| OpenError::Folder { path: path.display().to_string(), source })?;
     }
-    let connection = sqlite_pool(path, 1, Some(durability)).await.map_err(OpenError::Connect)?;
+    let connection =
+        sqlite_pool(path, WRITERS, Some(durability)).await.map_err(OpenError::Connect)?;
     let readers = sqlite_pool(path, READERS, None).await.map_err(OpenError::Connect)?;
     Ok(Backend::Sqlite { writer: GroupWriter::new(connection.clone()), connection, readers })
 }

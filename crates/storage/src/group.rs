@@ -10,8 +10,8 @@ use std::sync::{Arc, OnceLock};
 
 use kabar_core::StoreError;
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    ConnAcquireErr, ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr,
+    RuntimeErr, TransactionTrait as _,
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -29,12 +29,53 @@ pub(crate) struct GroupWriter {
 
 #[derive(Default)]
 struct Group {
-    open: Option<(DatabaseTransaction, Outcome)>,
+    held: Option<Held>,
+    open: Option<Outcome>,
     /// A unit was rolled back. SQLite may have rolled the whole transaction back with it (disk
     /// full, I/O error), so nothing more joins this group.
     closing: bool,
+    /// What is open on the connection, if anything, belongs to nobody any more.
+    stale: bool,
+    /// Nothing more is begun: the connection went back to its pool, which is being closed.
+    closed: bool,
     /// Units in the open group.
     units: u32,
+}
+
+/// The connection, for as long as the writer lives. A pool would test it after every transaction,
+/// in a task of its own, which costs as much as a unit's statements. To the libraries it is one
+/// transaction that never ends; ours are begun and ended in it by statements.
+struct Held(Arc<DatabaseTransaction>);
+
+impl Held {
+    #[expect(clippy::disallowed_methods, reason = "it is ended at once and never written in")]
+    async fn take(connection: &DatabaseConnection) -> Result<Self, DbErr> {
+        let held = Self(Arc::new(connection.begin().await?));
+        held.run("ROLLBACK").await?;
+        Ok(held)
+    }
+
+    async fn run(&self, statement: &str) -> Result<(), DbErr> {
+        self.0.execute_unprepared(statement).await.map(|_| ())
+    }
+
+    /// Gives the connection back to its pool. Nothing is open on it.
+    async fn give_back(self) -> Result<(), DbErr> {
+        self.run("BEGIN").await?;
+        match Arc::into_inner(self.0) {
+            Some(transaction) => transaction.rollback().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether the connection itself failed, not SQLite on it.
+fn is_lost(error: &DbErr) -> bool {
+    !matches!(
+        error,
+        DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))
+            if cause.as_database_error().is_some()
+    )
 }
 
 /// A unit's turn on the writer.
@@ -53,31 +94,42 @@ impl GroupWriter {
     }
 
     /// Waits for a turn and opens a transaction, or a savepoint in the one that is open.
-    pub(crate) async fn begin(&self) -> Result<(DatabaseTransaction, Turn), StoreError> {
+    pub(crate) async fn begin(&self) -> Result<(Arc<DatabaseTransaction>, Turn), StoreError> {
         let mut group = Arc::clone(&self.group).lock_owned().await;
         if group.closing {
             group.commit().await;
         }
-        let (transaction, outcome, first) = match group.join().await {
-            Ok(Some((savepoint, outcome))) => (savepoint, outcome, false),
-            Ok(None) => {
-                let transaction = begin(&self.connection).await.map_err(store)?;
-                (transaction, Outcome::default(), true)
-            }
+        group.tidy().await;
+        let open = group.open.clone();
+        let (first, outcome) = (open.is_none(), open.unwrap_or_default());
+        let mut turn = Turn { writer: self.clone(), group, outcome, first, released: false };
+        let transaction = match turn.open().await {
+            Ok(transaction) => transaction,
             Err(error) => {
-                // The transaction is gone: nothing of the group was made durable.
-                group.abandon(&error);
+                // Whatever was open is gone: nothing of the group was made durable.
+                turn.group.abandon(&error);
+                if is_lost(&error) {
+                    turn.group.held = None;
+                }
                 return Err(store(error));
             }
         };
-        group.units += 1;
-        let turn = Turn { writer: self.clone(), group, outcome, first, released: false };
+        turn.group.units += 1;
         Ok((transaction, turn))
     }
 
-    /// Waits for the units that took their turn before, and commits what is open.
+    /// Waits for the units that took their turn before, commits what is open, and lets go of the
+    /// connection for good.
     pub(crate) async fn finish(&self) {
-        self.group.lock().await.commit().await;
+        let mut group = self.group.lock().await;
+        group.closed = true;
+        group.commit().await;
+        group.tidy().await;
+        if let Some(held) = group.held.take()
+            && let Err(error) = held.give_back().await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "database.finish");
+        }
     }
 
     /// Commits the group of `outcome`, unless somebody did before.
@@ -94,57 +146,89 @@ impl GroupWriter {
             None => Err(StoreError::Unavailable("the group was never committed".into())),
         }
     }
-}
 
-async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    let options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..Default::default()
-    };
-    connection.begin_with_options(options).await
+    /// Ends what a unit left behind: it must not stay open until somebody else has something to
+    /// write.
+    async fn tidy(&self, outcome: &Outcome) {
+        let mut group = self.group.lock().await;
+        group.tidy().await;
+        if group.closing && outcome.get().is_none() {
+            group.commit().await;
+        }
+    }
 }
 
 impl Group {
-    /// A savepoint in the open group; `None` when none is open.
-    #[expect(clippy::disallowed_methods, reason = "inside a transaction `begin` is a savepoint")]
-    async fn join(&self) -> Result<Option<(DatabaseTransaction, Outcome)>, DbErr> {
-        let Some((transaction, outcome)) = &self.open else { return Ok(None) };
-        Ok(Some((transaction.begin().await?, Arc::clone(outcome))))
-    }
-
     async fn commit(&mut self) {
         self.closing = false;
         let units = std::mem::take(&mut self.units);
-        if let Some((transaction, outcome)) = self.open.take() {
-            metrics::histogram!("kabar_commit_size").record(f64::from(units));
-            let committed = transaction.commit().await.map_err(|error| error.to_string());
-            let _ = outcome.set(committed);
+        let Some(outcome) = self.open.take() else { return };
+        metrics::histogram!("kabar_commit_size").record(f64::from(units));
+        self.stale = true;
+        let committed = match &self.held {
+            Some(held) => held.run("COMMIT").await.map_err(|error| error.to_string()),
+            None => Err("the connection was lost".to_owned()),
+        };
+        self.stale = committed.is_err();
+        let _ = outcome.set(committed);
+    }
+
+    /// Rolls back what belongs to nobody.
+    async fn tidy(&mut self) {
+        if !self.stale {
+            return;
         }
+        if let Some(held) = &self.held {
+            // It fails when SQLite rolled back by itself: then there is nothing left to do.
+            let _ = held.run("ROLLBACK").await;
+        }
+        self.stale = false;
     }
 
     fn abandon(&mut self, error: &DbErr) {
         self.closing = false;
+        self.stale = true;
         self.units = 0;
-        if let Some((transaction, outcome)) = self.open.take() {
-            drop(transaction);
+        if let Some(outcome) = self.open.take() {
             let _ = outcome.set(Err(error.to_string()));
         }
     }
 }
 
 impl Turn {
+    /// Opens the transaction of the group, or a savepoint in it.
+    #[expect(clippy::disallowed_methods, reason = "inside a transaction `begin` is a savepoint")]
+    async fn open(&mut self) -> Result<Arc<DatabaseTransaction>, DbErr> {
+        if self.group.closed {
+            return Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed));
+        }
+        let held = match self.group.held.take() {
+            Some(held) => held,
+            None => Held::take(&self.writer.connection).await?,
+        };
+        let Held(transaction) = self.group.held.insert(held);
+        if self.first {
+            transaction.execute_unprepared("BEGIN IMMEDIATE").await?;
+            return Ok(Arc::clone(transaction));
+        }
+        Ok(Arc::new(transaction.begin().await?))
+    }
+
     /// Leaves what was done to the group and returns when the group is durable.
     pub(crate) async fn commit(
         mut self,
-        transaction: DatabaseTransaction,
+        transaction: Arc<DatabaseTransaction>,
     ) -> Result<(), StoreError> {
-        self.released = true;
         if self.first {
-            self.group.open = Some((transaction, Arc::clone(&self.outcome)));
-        } else if let Err(error) = transaction.commit().await {
+            drop(transaction);
+            self.group.open = Some(Arc::clone(&self.outcome));
+        } else if let Some(savepoint) = Arc::into_inner(transaction)
+            && let Err(error) = savepoint.commit().await
+        {
             self.group.abandon(&error);
             return Err(store(error));
         }
+        self.released = true;
         let (writer, outcome) = (self.writer.clone(), Arc::clone(&self.outcome));
         drop(self);
         // In a task of its own: a caller that goes away must not leave the group open.
@@ -159,15 +243,15 @@ impl Drop for Turn {
             return;
         }
         if self.first {
-            // Its transaction was rolled back, and nobody else was in it.
+            // Nobody else was in its transaction.
             self.group.units = 0;
-            return;
+            self.group.stale = true;
+        } else {
+            self.group.closing = true;
         }
-        self.group.closing = true;
-        // The transaction must not stay open until somebody else has something to write.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (writer, outcome) = (self.writer.clone(), Arc::clone(&self.outcome));
-            runtime.spawn(async move { writer.flush(&outcome).await });
+            runtime.spawn(async move { writer.tidy(&outcome).await });
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::raw::Sql;
 /// What every work trait is implemented for. Repositories borrow it, so several can be open.
 pub(crate) struct Unit {
     // The order matters: an unfinished savepoint is rolled back before the turn ends.
-    transaction: DatabaseTransaction,
+    transaction: Arc<DatabaseTransaction>,
     turn: Option<Turn>,
     ring: Arc<KeyRing>,
     wake: Option<Arc<dyn Wake>>,
@@ -25,7 +25,7 @@ pub(crate) struct Unit {
 
 impl Unit {
     pub(crate) fn new(
-        transaction: DatabaseTransaction,
+        transaction: Arc<DatabaseTransaction>,
         turn: Option<Turn>,
         ring: Arc<KeyRing>,
         wake: Option<Arc<dyn Wake>>,
@@ -42,7 +42,7 @@ impl Unit {
     }
 
     /// The connection to run statements on.
-    pub(crate) const fn tx(&self) -> &DatabaseTransaction {
+    pub(crate) fn tx(&self) -> &DatabaseTransaction {
         &self.transaction
     }
 
@@ -104,7 +104,11 @@ impl Work for Unit {
         let Self { transaction, turn, wake, due, .. } = *self;
         match turn {
             Some(turn) => turn.commit(transaction).await?,
-            None => transaction.commit().await.map_err(store)?,
+            None => {
+                if let Some(transaction) = Arc::into_inner(transaction) {
+                    transaction.commit().await.map_err(store)?;
+                }
+            }
         }
         if let Some(wake) = wake {
             let due = due.into_inner().unwrap_or_else(PoisonError::into_inner);

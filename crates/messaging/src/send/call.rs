@@ -11,7 +11,7 @@ use kabar_core::{
     ContactId, ConversationId, DeviceId, IdSource, InstallationScope, MediaId, MessageId, Scope,
     StoreError, Timestamp,
 };
-use kabar_devices::Device;
+use kabar_devices::{Device, RecentDevices};
 use kabar_events::{Fact, NewEvent};
 
 use crate::message::{Body, Direction, Lane, Message, NewMessage, Status, To, downgraded};
@@ -27,6 +27,7 @@ pub(super) struct Call<'a> {
     pub(super) scope: Scope,
     pub(super) channels: &'a Channels,
     pub(super) ids: &'a dyn IdSource,
+    pub(super) recent: &'a RecentDevices,
 }
 
 /// What the messages of a call refer to, as far as it is there.
@@ -136,7 +137,7 @@ impl Call<'_> {
         all: bool,
         now: Timestamp,
     ) -> Result<(Planned, Sorted), MessageError> {
-        let devices = self.devices(new).await?;
+        let devices = self.devices(new, now).await?;
         let (contacts, made) = self.contacts(new, &devices, now).await?;
         let targets = self.targets(new).await?;
         let files = self.files(new).await?;
@@ -173,13 +174,30 @@ impl Call<'_> {
     }
 
     /// The devices of the call that the scope reaches.
-    async fn devices(&self, new: &[&NewMessage]) -> Result<HashMap<DeviceId, Device>, StoreError> {
+    async fn devices(
+        &self,
+        new: &[&NewMessage],
+        now: Timestamp,
+    ) -> Result<HashMap<DeviceId, Device>, StoreError> {
         let mut wanted: Vec<DeviceId> = new.iter().map(|message| message.device).collect();
         wanted.sort_unstable();
         wanted.dedup();
         wanted.retain(|device| self.scope.reaches(*device));
-        let scope = InstallationScope::system("send");
-        let found = self.work.device_registry(scope).by_ids(&wanted).await?;
+        let mut found = Vec::with_capacity(wanted.len());
+        wanted.retain(|device| match self.recent.get(device, now) {
+            Some(device) => {
+                found.push(device);
+                false
+            }
+            None => true,
+        });
+        if !wanted.is_empty() {
+            let scope = InstallationScope::system("send");
+            for device in self.work.device_registry(scope).by_ids(&wanted).await? {
+                self.recent.put(device.id, &device, now);
+                found.push(device);
+            }
+        }
         let own = found.into_iter().filter(|device| device.account == self.scope.account());
         Ok(own.map(|device| (device.id, device)).collect())
     }

@@ -12,6 +12,8 @@ use kabar_core::{
     AccountId, Clock, DeviceId, IdSource, MessageId, Once, Scope, Store, StoreError, Topic, Wake,
 };
 
+use kabar_devices::RecentDevices;
+
 use super::call::{Call, Taken};
 use super::{MessageError, Queued, TRIES, in_order};
 use crate::message::{Message, NewMessage};
@@ -35,6 +37,7 @@ pub(super) struct Taker {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn IdSource>,
     pub(super) wake: Arc<dyn Wake>,
+    pub(super) devices: RecentDevices,
 }
 
 /// The calls that one scope covers, by their places in the batch.
@@ -197,7 +200,8 @@ impl Taker {
     }
 
     fn call<'a>(&'a self, work: &'a dyn RoadWork, scope: Scope) -> Call<'a> {
-        Call { work, scope, channels: &self.channels, ids: &*self.ids }
+        let (channels, recent) = (&self.channels, &self.devices);
+        Call { work, scope, channels, ids: &*self.ids, recent }
     }
 
     async fn remember(
