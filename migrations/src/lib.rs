@@ -29,6 +29,8 @@ mod m20261121_000013_operations;
 mod m20261121_000014_events_removed;
 mod m20261121_000015_lean_inserts;
 mod m20261121_000016_fewer_trees;
+mod m20261121_000017_sessions;
+mod m20261121_000018_ban_risk;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -57,6 +59,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000014_events_removed::Migration),
             Box::new(m20261121_000015_lean_inserts::Migration),
             Box::new(m20261121_000016_fewer_trees::Migration),
+            Box::new(m20261121_000017_sessions::Migration),
+            Box::new(m20261121_000018_ban_risk::Migration),
         ]
     }
 }

@@ -48,6 +48,10 @@ pub(crate) enum ConfigError {
     /// The keys cannot be used.
     #[error("setting `keys`: {0}")]
     Keys(#[source] KeyRingError),
+    /// A version is none.
+    #[cfg(feature = "qr-session")]
+    #[error("setting `paired.version`: `{0}` is no version; write it like 2.3000.1030000000")]
+    Version(String),
     /// Mails cannot be sent this way.
     #[error("setting `mail`: {0}")]
     Mail(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -94,6 +98,8 @@ pub(crate) struct Config {
     pub(crate) dispatch: DispatchConfig,
     /// Webhooks to tenants' endpoints.
     pub(crate) webhooks: WebhooksConfig,
+    /// Paired devices, the unofficial channel.
+    pub(crate) paired: PairedConfig,
     /// Log output.
     pub(crate) log: LogConfig,
     /// Whether customers can register by themselves.
@@ -116,6 +122,67 @@ pub(crate) struct Config {
     pub(crate) metrics: MetricsConfig,
     /// Traces.
     pub(crate) telemetry: TelemetryConfig,
+}
+
+/// Paired devices, the unofficial channel.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PairedConfig {
+    /// Whether this installation has them.
+    pub(crate) enabled: bool,
+    /// The websocket's address; WhatsApp's own when absent.
+    pub(crate) url: Option<Url>,
+    /// Where files are loaded up and down instead of at WhatsApp's hosts, for a sandbox.
+    pub(crate) media_url: Option<Url>,
+    /// The version of WhatsApp Web that sessions say they are, like `2.3000.1030000000`; looked up when
+    /// absent.
+    pub(crate) version: Option<String>,
+    /// Sessions of this process, at most.
+    pub(crate) most_sessions: usize,
+    /// Whether sessions that were paired on a sandbox are run. Never on WhatsApp's own servers.
+    pub(crate) sandbox: bool,
+}
+
+impl Default for PairedConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            url: None,
+            media_url: None,
+            version: None,
+            most_sessions: 2_000,
+            sandbox: false,
+        }
+    }
+}
+
+#[cfg(feature = "qr-session")]
+impl PairedConfig {
+    /// As the channel is set up; `None` when the installation has no paired devices.
+    pub(crate) fn settings(&self) -> Result<Option<kabar::qr_session::QrSettings>, ConfigError> {
+        if !self.enabled {
+            return Ok(None);
+        }
+        let version = self.version.as_deref().map(version).transpose()?;
+        Ok(Some(kabar::qr_session::QrSettings {
+            url: self.url.as_ref().map(Url::to_string),
+            media_url: self.media_url.as_ref().map(Url::to_string),
+            version,
+            most_sessions: self.most_sessions,
+            sandbox: self.sandbox,
+            ..kabar::qr_session::QrSettings::default()
+        }))
+    }
+}
+
+/// Three numbers with dots between them.
+#[cfg(feature = "qr-session")]
+fn version(text: &str) -> Result<(u32, u32, u32), ConfigError> {
+    let numbers: Result<Vec<u32>, _> = text.split('.').map(str::parse).collect();
+    match numbers.as_deref() {
+        Ok([first, second, third]) => Ok((*first, *second, *third)),
+        _ => Err(ConfigError::Version(text.to_owned())),
+    }
 }
 
 /// `/metrics`.
@@ -329,6 +396,7 @@ impl Default for Config {
             events: EventsConfig::default(),
             dispatch: DispatchConfig::default(),
             webhooks: WebhooksConfig::default(),
+            paired: PairedConfig::default(),
             log: LogConfig::default(),
             limits: LimitSettings::default(),
             cors: CorsSettings::default(),

@@ -152,7 +152,13 @@ pub(crate) async fn build_platform(
         poll: Duration::from_millis(config.poll_ms),
         followers: config.events.streams,
     };
-    let platform = Platform::builder()
+    let builder = Platform::builder();
+    #[cfg(feature = "qr-session")]
+    let builder = match config.paired.settings()? {
+        Some(settings) => builder.paired(settings),
+        None => builder,
+    };
+    let platform = builder
         .open_database(database)
         .files(config.data.join("files"))
         .graph(graph)

@@ -133,6 +133,19 @@ pub trait Channel: Send + Sync {
     /// What the device can carry.
     fn capabilities(&self, device: &DeviceLink) -> Capabilities;
 
+    /// Whether the device can be sent from in this process now. While it cannot, its messages wait
+    /// where they are; a channel whose devices live in one process at a time says where.
+    fn is_here(&self, _device: &DeviceLink) -> bool {
+        true
+    }
+
+    /// The id that a message will have on the wire, on channels that let us choose: stored before it
+    /// is sent, so that what is heard of it finds it whatever became of the send. The same for every
+    /// try.
+    fn wire_id(&self, _message: MessageId) -> Option<String> {
+        None
+    }
+
     /// Everything that may be repeated without harm: uploads, look-ups. The result is stored.
     ///
     /// # Errors

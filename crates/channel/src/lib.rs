@@ -11,6 +11,7 @@
 //! * [`SendError`]: what to *do* after a failed send. The classification lives in the channel, the
 //!   policy in `kabar-messaging`.
 //! * [`event`]: what a channel hands to the [`Intake`], which acknowledges only after the commit.
+//! * [`vault`]: where paired sessions keep their keys, written by one owner at a time.
 //!
 //! # Adding a channel
 //!
@@ -60,6 +61,7 @@ pub mod fit;
 pub mod incoming;
 pub mod outcome;
 pub mod ports;
+pub mod vault;
 
 mod channel;
 
@@ -74,3 +76,4 @@ pub use event::{
 pub use fit::{Choice, Fallback, Fit, fit};
 pub use incoming::{IncomingContent, IncomingMessage, PersonIds, StatusUpdate};
 pub use outcome::{Accepted, MessageKey, Reason, SendError};
+pub use vault::{Fence, SessionVault, VaultError};

@@ -22,12 +22,25 @@ pub enum DeviceState {
     Connecting,
     /// The network banned it.
     Banned,
+    /// It waits for somebody to scan its code, or to type it on the phone.
+    Qr,
+    /// It lost its connection and is being connected again, by itself.
+    Reconnecting,
+    /// The network or the phone removed it; it must be paired again.
+    LoggedOut,
 }
 
 impl DeviceState {
     /// Every state.
-    pub const ALL: &'static [Self] =
-        &[Self::Connected, Self::Disconnected, Self::Connecting, Self::Banned];
+    pub const ALL: &'static [Self] = &[
+        Self::Connected,
+        Self::Disconnected,
+        Self::Connecting,
+        Self::Banned,
+        Self::Qr,
+        Self::Reconnecting,
+        Self::LoggedOut,
+    ];
 
     /// The word on the wire and in storage.
     pub const fn as_str(self) -> &'static str {
@@ -36,6 +49,9 @@ impl DeviceState {
             Self::Disconnected => "disconnected",
             Self::Connecting => "connecting",
             Self::Banned => "banned",
+            Self::Qr => "qr",
+            Self::Reconnecting => "reconnecting",
+            Self::LoggedOut => "logged_out",
         }
     }
 }
@@ -157,6 +173,8 @@ pub struct Device {
     pub fence: u64,
     /// Whether it has, or had, a rule: a message to a device that never had one needs no look.
     pub has_rules: bool,
+    /// When its owner accepted that the network may ban its number (paired devices).
+    pub risk_accepted_at: Option<Timestamp>,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When it changed last.

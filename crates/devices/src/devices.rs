@@ -1,6 +1,7 @@
 //! Registering, changing and removing devices.
 
 mod input;
+mod paired;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use crate::proof::{apply, is_refusal, prove};
 use crate::repo::{ADDRESS_CONSTRAINT, DevicesUse};
 
 pub use input::{DevicePatch, Registration};
+pub use paired::{BAN_RISK, NewPaired};
 
 /// Why a device is not registered, read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +38,9 @@ pub enum DeviceError {
     /// This installation has no such channel.
     #[error("this installation has no channel `{0}`")]
     NoSuchChannel(ChannelKind),
+    /// The device is of another channel: it has no session.
+    #[error("this device is not a paired one: it has no session to connect")]
+    NotPaired,
     /// The address belongs to a device already. Whose is not told.
     #[error("this number is registered already")]
     AddressTaken,
@@ -121,6 +126,10 @@ impl Devices {
         once: Option<&Once>,
     ) -> Result<CreatedDevice, DeviceError> {
         let scope = grant.scope();
+        if new.channel == ChannelKind::QR_SESSION {
+            // Nobody gets one without having accepted its risk.
+            return Err(Invalid::new("channel", "a paired device is added, not registered").into());
+        }
         let (mut device, minted) = self.draft(scope, new)?;
         if let Some(made) = self.made_before(scope, once).await? {
             return Ok(made);
@@ -304,6 +313,7 @@ impl Devices {
             settings: new.settings,
             fence: 0,
             has_rules: false,
+            risk_accepted_at: None,
             created_at: now,
             updated_at: now,
         };

@@ -10,11 +10,13 @@
 //!   [`Principal`](kabar_core::Principal).
 //! * [`pacing`]: what can be set about the speed of a device and the quiet of an account;
 //!   [`PacingRules`] keeps the account's.
+//! * [`lease`]: which node runs which paired session.
 //! * [`repo`] and [`meta`]: what storage does; [`DeviceRegistry`] is how other domains read devices.
 
 mod authenticator;
 pub mod device;
 mod devices;
+pub mod lease;
 pub mod meta;
 mod meta_apps;
 pub mod pacing;
@@ -25,7 +27,10 @@ pub mod settings;
 
 pub use authenticator::Authenticator;
 pub use device::{Device, DeviceSettings, DeviceState, NewDevice, RecentDevices, UncertainPolicy};
-pub use devices::{CreatedDevice, DeviceError, DevicePatch, Devices, Registration};
+pub use devices::{
+    BAN_RISK, CreatedDevice, DeviceError, DevicePatch, Devices, NewPaired, Registration,
+};
+pub use lease::{Lease, LeaseRepo, LeasesWork};
 pub use meta::{MetaApp, MetaWork, NewMetaApp, WebhookApp, installation_app};
 pub use meta_apps::{MetaAppError, MetaApps};
 pub use pacing::{AccountPacing, PacingSettings};

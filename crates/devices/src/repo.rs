@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use kabar_accounts::AccountsWork;
 use kabar_channel::DeviceAddress;
 use kabar_core::{
-    DeviceId, InstallationScope, Page, PageRequest, Scope, StoreError, Timestamp, Work,
+    DeviceId, InstallationScope, Page, PageRequest, PhoneNumber, Scope, StoreError, Timestamp, Work,
 };
 
 use crate::device::{Device, DeviceState, NewDevice};
+use crate::lease::LeasesWork;
 use crate::meta::MetaWork;
 use crate::pacing::AccountPacing;
 
@@ -27,9 +28,9 @@ pub trait DevicesWork: Work {
 }
 
 /// What the use cases of this crate need of one unit of work.
-pub trait DevicesUse: DevicesWork + MetaWork + AccountsWork {}
+pub trait DevicesUse: DevicesWork + LeasesWork + MetaWork + AccountsWork {}
 
-impl<W: DevicesWork + MetaWork + AccountsWork + ?Sized> DevicesUse for W {}
+impl<W: DevicesWork + LeasesWork + MetaWork + AccountsWork + ?Sized> DevicesUse for W {}
 
 /// A tenant's devices. Removed devices are not seen.
 #[async_trait]
@@ -58,7 +59,8 @@ pub trait DeviceRepo: Send {
         hash: [u8; 32],
     ) -> Result<bool, StoreError>;
 
-    /// Removes a device; its messages stay, its address is free again.
+    /// Removes a device; its messages stay, its address is free again. Its session is erased, and
+    /// whoever runs it can no longer write.
     async fn remove(&mut self, id: DeviceId, at: Timestamp) -> Result<bool, StoreError>;
 }
 
@@ -96,6 +98,15 @@ pub trait DeviceRegistry: Send {
 
     /// Which of these numbers (`+` and digits) belong to a device of the installation.
     async fn own_numbers(&mut self, numbers: &[String]) -> Result<Vec<String>, StoreError>;
+
+    /// Stores the number that a device was found to have, and the name that its owner goes by.
+    async fn set_owner(
+        &mut self,
+        id: DeviceId,
+        phone: &PhoneNumber,
+        name: Option<&str>,
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Stores a state. `false` if it was that state already.
     async fn set_state(

@@ -56,6 +56,8 @@ pub use kabar_insights as insights;
 pub use kabar_jobs as jobs;
 pub use kabar_mail as mail;
 pub use kabar_messaging as messaging;
+#[cfg(feature = "qr-session")]
+pub use kabar_qr_session as qr_session;
 pub use kabar_storage::{
     BackupError, BackupSummary, Database, DatabaseUrl, Durability, FolderBlobs, KeyRing,
     KeyRingError, OpenError, PostgresWake, Progress, Report, Resealed, RestoreOptions, RotateError,

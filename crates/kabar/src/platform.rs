@@ -47,6 +47,9 @@ struct Workers {
     mailer: Option<Arc<dyn Mailer>>,
     disk: Arc<dyn Disk>,
     webhook_road: WebhookRoad,
+    intake: MessageIntake,
+    #[cfg(feature = "qr-session")]
+    paired: Option<kabar_qr_session::Supervisor>,
 }
 
 /// What every service is made from.
@@ -176,6 +179,8 @@ struct Services {
     dispatcher: Dispatcher,
     runner: Arc<Runner>,
     webhook_road: WebhookRoad,
+    #[cfg(feature = "qr-session")]
+    paired: Option<kabar_qr_session::Supervisor>,
 }
 
 impl Platform {
@@ -256,7 +261,9 @@ impl Platform {
             statistics: Statistics::new(base.store(), base.clock()),
             projector: Projector::new(base.store()),
             retention: Retention::new(base.store(), media.clone(), base.clock(), base.ids()),
-            intake: MessageIntake::new(base.road(), base.clock(), base.ids(), base.wake()),
+            intake: workers.intake,
+            #[cfg(feature = "qr-session")]
+            paired: workers.paired,
             dispatcher: Dispatcher::new(
                 base.road(),
                 channels.clone(),
@@ -315,6 +322,12 @@ impl Platform {
     /// What storage says.
     pub async fn prune_webhooks(&self) -> Result<u64, kabar_core::StoreError> {
         self.0.webhook_road.deliverer.prune().await
+    }
+
+    /// The sessions of paired devices that this process runs, if it does.
+    #[cfg(feature = "qr-session")]
+    pub fn sessions(&self) -> Option<&kabar_qr_session::Supervisor> {
+        self.0.paired.as_ref()
     }
 
     /// The tenants.

@@ -44,6 +44,11 @@ impl Running {
         self.tasks.spawn(async move { runner.run(token).await });
         let (deliverer, token) = (platform.deliverer().clone(), self.stop.clone());
         self.tasks.spawn(async move { deliverer.run(token).await });
+        #[cfg(feature = "qr-session")]
+        if let Some(sessions) = platform.sessions().cloned() {
+            let token = self.stop.clone();
+            self.tasks.spawn(async move { sessions.run(token).await });
+        }
         let (followed, token) = (platform.clone(), self.stop.clone());
         self.tasks.spawn(async move { follow(&followed, token).await });
         let (projector, token) = (platform.projector().clone(), self.stop.clone());

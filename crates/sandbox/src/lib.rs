@@ -17,6 +17,8 @@ mod limits;
 mod media;
 mod message_log;
 mod messages;
+#[cfg(feature = "multi-device")]
+pub mod multi_device;
 mod overview;
 mod people;
 mod random;

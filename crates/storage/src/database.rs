@@ -11,13 +11,15 @@ use kabar_core::{Store, StoreError, Wake, Work};
 use kabar_migrations::{Migrator, MigratorTrait as _};
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait as _, DatabaseConnection, DatabaseTransaction,
-    DbErr, IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions,
+    DbErr, IsolationLevel, QueryResult, SqliteTransactionMode, Statement, TransactionOptions,
     TransactionTrait as _,
 };
 
 use crate::error::store;
 use crate::group::GroupWriter;
 use crate::keyring::KeyRing;
+use crate::raw::Sql;
+use crate::sessions::Reached;
 use crate::unit::Unit;
 
 /// Readers of SQLite at the same time.
@@ -116,6 +118,8 @@ pub struct Database {
     backend: Backend,
     ring: Arc<KeyRing>,
     wake: Option<Arc<dyn Wake>>,
+    /// Up to where values of sessions were sealed anew.
+    resealed: Arc<Reached>,
 }
 
 #[derive(Clone)]
@@ -158,7 +162,7 @@ impl Database {
                 Backend::Postgres(open_postgres(url, durability).await.map_err(OpenError::Connect)?)
             }
         };
-        Ok(Self { backend, ring: Arc::new(ring), wake: None })
+        Ok(Self { backend, ring: Arc::new(ring), wake: None, resealed: Arc::default() })
     }
 
     /// The same database; units of work opened from here on wake those who wait for the events and
@@ -314,6 +318,11 @@ impl Database {
         &self.ring
     }
 
+    /// Up to where values of sessions were sealed anew.
+    pub(crate) fn resealed(&self) -> &Reached {
+        &self.resealed
+    }
+
     /// Whether a key is on the ring.
     pub(crate) fn has_key(&self, id: &str) -> bool {
         self.ring.ids().iter().any(|known| known == id)
@@ -349,6 +358,20 @@ impl Database {
             }
             Backend::Postgres(connection) => self.plain(connection, AccessMode::ReadWrite).await,
         }
+    }
+
+    /// Runs one statement that only reads, on what is committed; returns its rows.
+    pub(crate) async fn look(&self, sql: Sql) -> Result<Vec<QueryResult>, StoreError> {
+        let connection = match &self.backend {
+            Backend::Sqlite { readers, .. } => readers,
+            Backend::Postgres(connection) => connection,
+        };
+        connection.query_all_raw(sql.done()).await.map_err(store)
+    }
+
+    /// A statement to [`Database::look`] with.
+    pub(crate) fn sql(&self) -> Sql {
+        Sql::on(self.connection().get_database_backend())
     }
 
     /// A unit that writes, for what is no domain's.
@@ -478,6 +501,7 @@ opens! {
     dyn kabar_accounts::AccountsWork,
     dyn kabar_accounts::AuditWork,
     dyn kabar_devices::DevicesUse,
+    dyn kabar_devices::LeasesWork,
     dyn kabar_contacts::ContactsUse,
     dyn kabar_contacts::ImportUse,
     dyn kabar_exports::ExportsUse,

@@ -230,36 +230,65 @@ impl KeyRing {
             place.table,
             place.column
         );
-        self.refresh();
-        let keys = self.keys();
-        let mut nonce = [0; NONCE];
-        random(&mut nonce);
-        let cipher = keys.ciphers.get(&keys.current).ok_or(KeyRingError::Malformed)?;
-        let place = place.to_string();
-        let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: place.as_bytes() };
-        let sealed =
-            cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| KeyRingError::Broken)?;
-        let mut bytes = nonce.to_vec();
-        bytes.extend(sealed);
-        Ok(format!("{}:{}", keys.current, STANDARD.encode(bytes)))
+        let sealer = self.sealer();
+        let bytes = sealer.seal(secret.expose_secret().as_bytes(), place.to_string().as_bytes())?;
+        Ok(format!("{}:{}", sealer.id(), STANDARD.encode(bytes)))
     }
 
     /// Opens what was sealed for the same place.
     pub(crate) fn open(&self, sealed: &str, place: &Place<'_>) -> Result<Secret, KeyRingError> {
         let (id, text) = sealed.split_once(':').ok_or(KeyRingError::Broken)?;
+        let bytes = STANDARD.decode(text).map_err(|_| KeyRingError::Broken)?;
+        let plain = self.open_bytes(id, &bytes, place.to_string().as_bytes())?;
+        String::from_utf8(plain).map(Secret::from).map_err(|_| KeyRingError::Broken)
+    }
+
+    /// The first key, for as many values as there are to seal now. Do not keep it.
+    pub(crate) fn sealer(&self) -> Sealer<'_> {
+        self.refresh();
+        Sealer(self.keys())
+    }
+
+    /// Opens bytes that a key sealed for the same place.
+    pub(crate) fn open_bytes(
+        &self,
+        id: &str,
+        sealed: &[u8],
+        place: &[u8],
+    ) -> Result<Vec<u8>, KeyRingError> {
         if !self.keys().ciphers.contains_key(id) {
             self.refresh();
         }
         let keys = self.keys();
         let cipher = keys.ciphers.get(id).ok_or_else(|| KeyRingError::UnknownKey(id.to_owned()))?;
-        let bytes = STANDARD.decode(text).map_err(|_| KeyRingError::Broken)?;
-        let (nonce, body) = bytes.split_at_checked(NONCE).ok_or(KeyRingError::Broken)?;
+        let (nonce, body) = sealed.split_at_checked(NONCE).ok_or(KeyRingError::Broken)?;
         let nonce: [u8; NONCE] = nonce.try_into().map_err(|_| KeyRingError::Broken)?;
-        let place = place.to_string();
-        let payload = Payload { msg: body, aad: place.as_bytes() };
-        let plain =
-            cipher.decrypt(&XNonce::from(nonce), payload).map_err(|_| KeyRingError::Broken)?;
-        String::from_utf8(plain).map(Secret::from).map_err(|_| KeyRingError::Broken)
+        let payload = Payload { msg: body, aad: place };
+        cipher.decrypt(&XNonce::from(nonce), payload).map_err(|_| KeyRingError::Broken)
+    }
+}
+
+/// The key that seals.
+pub(crate) struct Sealer<'a>(RwLockReadGuard<'a, Keys>);
+
+impl Sealer<'_> {
+    /// Its name, which opening asks for.
+    pub(crate) fn id(&self) -> &str {
+        &self.0.current
+    }
+
+    /// Seals bytes for one place, which is bound to them: a nonce, and what only the key can read.
+    pub(crate) fn seal(&self, plain: &[u8], place: &[u8]) -> Result<Vec<u8>, KeyRingError> {
+        let mut nonce = [0; NONCE];
+        random(&mut nonce);
+        let cipher = self.0.ciphers.get(&self.0.current).ok_or(KeyRingError::Malformed)?;
+        let payload = Payload { msg: plain, aad: place };
+        let sealed =
+            cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| KeyRingError::Broken)?;
+        let mut bytes = Vec::with_capacity(NONCE + sealed.len());
+        bytes.extend(nonce);
+        bytes.extend(sealed);
+        Ok(bytes)
     }
 }
 

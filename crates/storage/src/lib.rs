@@ -37,6 +37,7 @@ mod once;
 mod operations;
 mod raw;
 mod rotate;
+mod sessions;
 mod unit;
 mod wake;
 mod webhooks;

@@ -18,7 +18,11 @@ pub(crate) struct Sql {
 
 impl Sql {
     pub(crate) fn new(tx: &DatabaseTransaction) -> Self {
-        Self { backend: tx.get_database_backend(), text: String::new(), values: Vec::new() }
+        Self::on(tx.get_database_backend())
+    }
+
+    pub(crate) const fn on(backend: DbBackend) -> Self {
+        Self { backend, text: String::new(), values: Vec::new() }
     }
 
     /// Appends text.

@@ -11,6 +11,7 @@ use crate::Database;
 use crate::error::{bad_row, store};
 use crate::keyring::Place;
 use crate::raw::Sql;
+use crate::sessions;
 use crate::unit::Unit;
 
 /// A column of sealed secrets.
@@ -88,6 +89,12 @@ impl Database {
                 break;
             }
         }
+        if !done.more && known.contains(&values_column()) {
+            let left = u64::from(batch).saturating_sub(done.done);
+            let values = sessions::reseal(&unit, &current, left, self.resealed()).await?;
+            done.done += values.done;
+            done.more = values.more;
+        }
         kabar_core::Work::commit(Box::new(unit)).await?;
         Ok(done)
     }
@@ -156,5 +163,13 @@ pub(crate) async fn keys_in_use(
             *keys.entry(key).or_default() += u64::try_from(count).unwrap_or(0);
         }
     }
+    if known.contains(&values_column()) {
+        sessions::keys_in_use(transaction, &mut keys).await?;
+    }
     Ok(keys)
+}
+
+/// Values of sessions are bytes, and their keys have three parts: they are sealed anew apart.
+fn values_column() -> (String, String) {
+    ("session_values".to_owned(), "sealed_by".to_owned())
 }

@@ -131,7 +131,39 @@ pub async fn rows(database: &Database) -> BTreeMap<String, Vec<String>> {
     crate::backup::rows(&snapshot).await.expect("the rows are read")
 }
 
+/// A write to the vault that stopped in the middle: its fence was found good, nothing else happened.
+/// Dropped, it ends.
+pub struct FrozenWrite {
+    _unit: crate::unit::Unit,
+}
+
+impl std::fmt::Debug for FrozenWrite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FrozenWrite").finish_non_exhaustive()
+    }
+}
+
 impl Database {
+    /// Begins to write to the vault, as a process that freezes then.
+    ///
+    /// # Panics
+    /// When the fence is refused.
+    pub async fn freeze(&self, fence: kabar_channel::Fence) -> FrozenWrite {
+        FrozenWrite { _unit: self.fenced(fence).await.expect("the fence is good") }
+    }
+
+    /// Deletes the row of an account, and with it what refers to it.
+    ///
+    /// # Panics
+    /// When it cannot be deleted.
+    pub async fn delete_account(&self, account: Uuid) {
+        let unit = self.writing().await.expect("begins");
+        let mut sql = Sql::new(unit.tx());
+        sql.push("DELETE FROM accounts WHERE id = ").bind(account);
+        unit.execute(sql).await.expect("is deleted");
+        kabar_core::Work::commit(Box::new(unit)).await.expect("commits");
+    }
+
     /// The id of any device.
     ///
     /// # Panics

@@ -9,6 +9,7 @@ pub mod devices;
 pub mod ids;
 pub mod insights;
 pub mod road;
+pub mod sessions;
 
 pub use clock::TestClock;
 pub use ids::SeqIds;

@@ -7,7 +7,8 @@ use kabar::channel::ports::TemplateInfo;
 use kabar::core::permission::{ReadDevices, WriteDevices};
 use kabar::core::{Cursor, DeviceId, ExposeSecret as _, MetaAppId, Secret, Timestamp};
 use kabar::devices::{
-    CreatedDevice, Device, DevicePatch, DeviceSettings, DeviceState, Registration, UncertainPolicy,
+    BAN_RISK, CreatedDevice, Device, DevicePatch, DeviceSettings, DeviceState, NewPaired,
+    Registration, UncertainPolicy,
 };
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
@@ -160,6 +161,10 @@ pub struct DeviceView {
     pub state: Word<DeviceState>,
     /// Why it cannot.
     pub state_reason: Option<String>,
+    /// What a paired device risks; null for official channels.
+    pub ban_risk: Option<String>,
+    /// When the risk was accepted; null for official channels.
+    pub risk_accepted_at: Option<Timestamp>,
     /// What the tenant set.
     pub settings: SettingsBody,
     /// When it was registered.
@@ -170,7 +175,10 @@ pub struct DeviceView {
 
 impl From<Device> for DeviceView {
     fn from(device: Device) -> Self {
+        let paired = device.channel == ChannelKind::QR_SESSION;
         Self {
+            ban_risk: paired.then(|| BAN_RISK.to_owned()),
+            risk_accepted_at: device.risk_accepted_at,
             id: Word(device.id),
             name: device.name,
             channel: device.channel.as_str().to_owned(),
@@ -217,12 +225,17 @@ pub struct NewDeviceBody {
     /// What the tenant calls it.
     #[oai(validator(min_length = 1, max_length = 100))]
     pub name: String,
-    /// Its channel: `cloud_api`, or what the installation has beside it.
+    /// Its channel: `cloud_api`, `qr_session` for a paired device, or what the installation has beside
+    /// them.
     #[oai(validator(min_length = 1, max_length = 64))]
     pub channel: String,
-    /// The channel's own name for it (Cloud API: the phone number id).
+    /// The channel's own name for it (Cloud API: the phone number id, required). A paired device has
+    /// none.
     #[oai(validator(min_length = 1, max_length = 128))]
-    pub address: String,
+    pub address: Option<String>,
+    /// Must be true for a paired device: the user accepts that WhatsApp may ban the number, for a time
+    /// or for good. Who accepted it and when is kept.
+    pub accept_risk: Option<bool>,
     /// What it hangs under (Cloud API: the WhatsApp business account id, required).
     pub parent: Option<String>,
     /// The channel's credential (Cloud API: the access token, required). It is never shown.
@@ -233,6 +246,46 @@ pub struct NewDeviceBody {
     #[oai(default)]
     #[serde(default)]
     pub settings: SettingsBody,
+}
+
+/// Which way a device comes to be.
+enum Asked {
+    Paired(NewPaired),
+    Registered(Box<Registration>),
+}
+
+impl NewDeviceBody {
+    fn asked(self) -> Result<Asked, Problem> {
+        let settings = self.settings.try_into()?;
+        let channel = ChannelKind::new(self.channel);
+        if channel == ChannelKind::QR_SESSION {
+            let set = [
+                ("address", self.address.is_some()),
+                ("parent", self.parent.is_some()),
+                ("credential", self.credential.is_some()),
+                ("app_id", self.app_id.is_some()),
+            ];
+            if let Some((field, _)) = set.iter().find(|(_, is_set)| *is_set) {
+                return Err(Problem::invalid(*field, "must be absent for a paired device"));
+            }
+            let accept_risk = self.accept_risk.unwrap_or_default();
+            return Ok(Asked::Paired(NewPaired { name: self.name, settings, accept_risk }));
+        }
+        if self.accept_risk.is_some() {
+            return Err(Problem::invalid("accept_risk", "is for paired devices only"));
+        }
+        let address = self.address;
+        let address = address.ok_or_else(|| Problem::invalid("address", "must be there"))?;
+        Ok(Asked::Registered(Box::new(Registration {
+            name: self.name,
+            channel,
+            address,
+            parent: self.parent,
+            credential: self.credential.map(Secret::from),
+            app: self.app_id.map(|app| app.0),
+            settings,
+        })))
+    }
 }
 
 /// What is to change; an absent field stays as it is.
@@ -326,16 +379,11 @@ impl DevicesApi {
         body: JsonBody<NewDeviceBody>,
     ) -> Result<Created<CreatedDeviceView>, Problem> {
         let once = key.once(may.principal.actor(), may.scope(), "registerDevice", body.hash);
-        let new = Registration {
-            name: body.value.name,
-            channel: ChannelKind::new(body.value.channel),
-            address: body.value.address,
-            parent: body.value.parent,
-            credential: body.value.credential.map(Secret::from),
-            app: body.value.app_id.map(|app| app.0),
-            settings: body.value.settings.try_into()?,
+        let (devices, once) = (self.0.devices(), once.as_ref());
+        let made = match body.value.asked()? {
+            Asked::Paired(new) => devices.add_paired(&may.grant, new, once).await?,
+            Asked::Registered(new) => devices.register(&may.grant, *new, once).await?,
         };
-        let made = self.0.devices().register(&may.grant, new, once.as_ref()).await?;
         let replayed = made.token.is_none();
         Ok(Created::new(made.into(), replayed))
     }

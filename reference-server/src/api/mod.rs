@@ -32,6 +32,7 @@ pub mod opt_outs;
 pub mod pacing;
 pub mod retention;
 pub mod rules;
+pub mod sessions;
 pub mod statistics;
 pub mod templates;
 pub mod upload;
@@ -115,7 +116,7 @@ type Everything = (
         accounts::AccountsApi,
         users::UsersApi,
         keys::KeysApi,
-        devices::DevicesApi,
+        (devices::DevicesApi, sessions::SessionsApi),
         pacing::PacingApi,
         meta_apps::MetaAppsApi,
         contacts::ContactsApi,
@@ -148,7 +149,7 @@ fn everything(platform: &Platform) -> Everything {
             accounts::AccountsApi(platform.clone()),
             users::UsersApi(platform.clone()),
             keys::KeysApi(platform.clone()),
-            devices::DevicesApi(platform.clone()),
+            (devices::DevicesApi(platform.clone()), sessions::SessionsApi(platform.clone())),
             pacing::PacingApi(platform.clone()),
             meta_apps::MetaAppsApi(platform.clone()),
             contacts::ContactsApi(platform.clone()),

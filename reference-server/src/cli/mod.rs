@@ -15,9 +15,19 @@ use clap::{Parser, Subcommand};
 use crate::config::Config;
 use crate::{demo, serve, telemetry};
 
+/// What `--version` says: what is linked decides about the licence of the whole binary.
+#[cfg(feature = "qr-session")]
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\nwith paired devices: links wacore-libsignal, whose files carry AGPL-3.0 headers; \
+     see docs/licensing.md"
+);
+#[cfg(not(feature = "qr-session"))]
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// A WhatsApp platform.
 #[derive(Debug, Parser)]
-#[command(name = "kabar", version, about)]
+#[command(name = "kabar", version = VERSION, about)]
 pub(crate) struct Cli {
     /// The configuration file; `kabar.toml` in this folder when absent, if there is one.
     #[arg(long, short, global = true, env = "KABAR_CONFIG")]

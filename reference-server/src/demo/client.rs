@@ -47,6 +47,11 @@ impl Api {
         self.call(Method::POST, path, Some(body)).await
     }
 
+    #[cfg(feature = "qr-session")]
+    pub(super) async fn put(&self, path: &str, body: &Value) -> Result<Value, Box<dyn Error>> {
+        self.call(Method::PUT, path, Some(body)).await
+    }
+
     pub(super) async fn patch(&self, path: &str, body: &Value) -> Result<Value, Box<dyn Error>> {
         self.call(Method::PATCH, path, Some(body)).await
     }
@@ -88,6 +93,6 @@ impl Api {
         if !status.is_success() {
             return Err(format!("{method} {path} answered {status}: {text}").into());
         }
-        Ok(serde_json::from_str(&text)?)
+        Ok(if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? })
     }
 }

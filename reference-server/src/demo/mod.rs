@@ -3,10 +3,12 @@
 //! A business loads its contacts, writes to each of them with its own words filled in, the customers
 //! answer, an autoreply rule understands the answers and replies, and every message ends up read. Then
 //! everybody gets an offer at a careful pace, another program hears of it by signed webhooks, and a
-//! table shows what happened.
+//! table shows what happened. At last the same business writes from a paired phone.
 
 mod broadcast;
 mod client;
+#[cfg(feature = "qr-session")]
+mod paired;
 mod receiver;
 mod story;
 mod town;

@@ -82,7 +82,10 @@ pub(super) async fn tell(town: &Town, file: &str) -> Result<(), Box<dyn Error>> 
     let messages = watch(&api, customers.len()).await?;
     check(&customers, &messages)?;
     print(&api.all("/contacts").await?, &messages);
-    broadcast::tell(&api, &device, customers.len()).await
+    broadcast::tell(&api, &device, customers.len()).await?;
+    #[cfg(feature = "qr-session")]
+    super::paired::tell(&api, &town.whatsapp).await?;
+    Ok(())
 }
 
 fn read(file: &str) -> Result<Vec<Customer>, Box<dyn Error>> {

@@ -4,18 +4,25 @@ use std::error::Error;
 use std::net::SocketAddr;
 
 use kabar::core::{ExposeSecret as _, Secret};
+#[cfg(feature = "qr-session")]
+use kabar_sandbox::multi_device::{MultiDevice, MultiDeviceConfig};
 use kabar_sandbox::{
     DEFAULT_APP_SECRET, DEFAULT_VERIFY_TOKEN, Sandbox, SandboxConfig, WebhookConfig,
 };
 use kabar_server::webhooks;
 use tempfile::TempDir;
 
+#[cfg(feature = "qr-session")]
+use crate::config::PairedConfig;
 use crate::config::{Config, GraphSettings, MetaAppConfig, WebhooksConfig};
 use crate::serve::{FolderLock, Serving, build_platform, configure};
 
 /// Both sides of the demo.
 pub(super) struct Town {
     pub(super) sandbox: Sandbox,
+    /// WhatsApp for paired phones.
+    #[cfg(feature = "qr-session")]
+    pub(super) whatsapp: MultiDevice,
     pub(super) admin_key: Secret,
     serving: Serving,
     _lock: FolderLock,
@@ -29,6 +36,8 @@ impl Town {
         sandbox: SocketAddr,
     ) -> Result<Self, Box<dyn Error>> {
         let sandbox = start_sandbox(sandbox).await?;
+        #[cfg(feature = "qr-session")]
+        let whatsapp = MultiDevice::start(MultiDeviceConfig::default()).await?;
         let folder = tempfile::Builder::new().prefix("kabar-demo-").tempdir()?;
         let config = Config {
             listen: free(listen),
@@ -47,13 +56,30 @@ impl Town {
                 allow: vec!["127.0.0.1".to_owned()],
                 ..WebhooksConfig::default()
             },
+            #[cfg(feature = "qr-session")]
+            paired: PairedConfig {
+                url: Some(whatsapp.ws_url().parse()?),
+                media_url: Some(whatsapp.media_url().parse()?),
+                // Any will do for the sandbox; looking the newest up would need the internet.
+                version: Some("2.3000.1030000000".to_owned()),
+                sandbox: true,
+                ..PairedConfig::default()
+            },
             ..Config::default()
         };
         let (platform, lock) = build_platform(&config).await?;
         configure(&platform, &config).await?;
         let access = platform.accounts().create_provider_admin("demo@localhost").await?;
         let serving = Serving::start(platform, &config).await?;
-        let town = Self { sandbox, admin_key: access.secret, serving, _lock: lock, folder };
+        let town = Self {
+            sandbox,
+            #[cfg(feature = "qr-session")]
+            whatsapp,
+            admin_key: access.secret,
+            serving,
+            _lock: lock,
+            folder,
+        };
         town.connect_webhooks().await?;
         Ok(town)
     }
@@ -89,6 +115,8 @@ impl Town {
     pub(super) async fn stop(self) -> Result<(), Box<dyn Error>> {
         self.serving.stop().await?;
         self.sandbox.stop().await;
+        #[cfg(feature = "qr-session")]
+        self.whatsapp.stop().await;
         self.folder.close()?;
         Ok(())
     }

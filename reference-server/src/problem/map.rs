@@ -173,11 +173,32 @@ impl From<KeyError> for Problem {
     }
 }
 
+#[cfg(feature = "qr-session")]
+impl From<kabar::qr_session::FileError> for Problem {
+    fn from(error: kabar::qr_session::FileError) -> Self {
+        use kabar::qr_session::{FileError, ImportError};
+        match error {
+            FileError::NotFound => Self::not_found(error.to_string()),
+            FileError::NotPaired => Self::invalid("id", error.to_string()),
+            FileError::Running => Self::conflict(error.to_string()),
+            FileError::Import(ImportError::Field { field, problem }) => {
+                Self::invalid(&field, problem)
+            }
+            FileError::Import(ImportError::Occupied | ImportError::Empty) => {
+                Self::conflict(error.to_string())
+            }
+            FileError::Store(store) => store.into(),
+            error => Self::internal(&error),
+        }
+    }
+}
+
 impl From<DeviceError> for Problem {
     fn from(error: DeviceError) -> Self {
         match error {
             DeviceError::NotFound => Self::not_found(error.to_string()),
             DeviceError::Invalid(invalid) => invalid.into(),
+            DeviceError::NotPaired => Self::invalid("id", error.to_string()),
             DeviceError::NoSuchChannel(_) => Self::invalid("channel", error.to_string()),
             DeviceError::AddressTaken => Self::field(
                 Kind::Conflict,

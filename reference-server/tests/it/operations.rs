@@ -202,38 +202,46 @@ pub fn about_nobody(operation: &Operation, tenant: &Tenant) -> Call {
     with_body(operation, Call::new(operation.method.clone(), path), tenant)
 }
 
+/// Whether an operation that changes something takes no body.
+fn has_no_body(operation: &str) -> bool {
+    matches!(
+        operation,
+        "activateAccount"
+            | "deactivateAccount"
+            | "rotateDeviceToken"
+            | "checkDevice"
+            | "connectDevice"
+            | "disconnectDevice"
+            | "cancelMessage"
+            | "confirmContactImport"
+            | "cancelContactImport"
+            | "exportContact"
+            | "eraseContact"
+            | "retryMessage"
+            | "stopBulkAction"
+            | "prepareBroadcast"
+            | "startBroadcast"
+            | "pauseBroadcast"
+            | "resumeBroadcast"
+            | "cancelBroadcast"
+            | "retryBroadcast"
+            | "testWebhook"
+            | "retryDelivery"
+            | "cancelDelivery"
+            | "cancelResend"
+            | "rotateAccountToken"
+            | "logOut"
+            | "logOutEverywhere"
+    )
+}
+
 /// The body of an operation that takes one. A new operation has to be added here.
 fn with_body(operation: &Operation, call: Call, tenant: &Tenant) -> Call {
-    if operation.method == Method::GET || operation.method == Method::DELETE {
+    let reads = operation.method == Method::GET || operation.method == Method::DELETE;
+    if reads || has_no_body(operation.id.as_str()) {
         return call;
     }
     let body = match operation.id.as_str() {
-        "activateAccount"
-        | "deactivateAccount"
-        | "rotateDeviceToken"
-        | "checkDevice"
-        | "cancelMessage"
-        | "confirmContactImport"
-        | "cancelContactImport"
-        | "exportContact"
-        | "eraseContact"
-        | "retryMessage"
-        | "stopBulkAction"
-        | "prepareBroadcast"
-        | "startBroadcast"
-        | "pauseBroadcast"
-        | "resumeBroadcast"
-        | "cancelBroadcast"
-        | "retryBroadcast"
-        | "testWebhook"
-        | "retryDelivery"
-        | "cancelDelivery"
-        | "cancelResend"
-        | "rotateAccountToken"
-        | "logOut"
-        | "logOutEverywhere" => {
-            return call;
-        }
         "register" => json!({
             "name": "New", "email": "register@example.com", "password": "a good password",
             "account_name": "New",
@@ -272,6 +280,7 @@ fn with_body(operation: &Operation, call: Call, tenant: &Tenant) -> Call {
         "registerDevice" => json!({
             "name": "New", "channel": "cloud_api", "address": "1", "parent": "1", "credential": "x",
         }),
+        "importSession" => json!({ "format": "kabar-session", "version": 1 }),
         "addMetaApp" => json!({ "name": "New", "app_secret": "s", "verify_token": "v" }),
         "createContact" => json!({ "phone": "+628999888777" }),
         "markConversationRead" => json!({}),

@@ -6,7 +6,7 @@ use kabar_cloud_api::{CloudApi, GraphConfig, GraphError};
 use kabar_core::{Clock, IdSource, Mailer, SystemClock, SystemIds, Wake};
 use kabar_events::{EventTail, TailSettings};
 use kabar_jobs::{LocalWake, RunnerSettings};
-use kabar_messaging::{BlobStore, DispatcherSettings, MediaFiles};
+use kabar_messaging::{BlobStore, DispatcherSettings, MediaFiles, MessageIntake};
 use kabar_operations::Disk;
 use kabar_outbound::{Outbound, OutboundSettings, Resolve, SystemResolver};
 use kabar_storage::{Database, DatabaseUrl, DiskOf, FolderBlobs, KeyRing, OpenError};
@@ -41,6 +41,10 @@ pub enum BuildError {
     /// The Cloud API channel cannot be set up.
     #[error("the Cloud API channel cannot be set up")]
     CloudApi(#[source] GraphError),
+    /// The channel of paired devices cannot be set up.
+    #[cfg(feature = "qr-session")]
+    #[error("the channel of paired devices cannot be set up")]
+    Paired(#[source] kabar_qr_session::SetUpError),
     /// The client that webhooks go out with cannot be set up.
     #[error("the client for webhooks cannot be set up: {0}")]
     Outbound(String),
@@ -70,6 +74,8 @@ pub struct PlatformBuilder {
     deliverer: DelivererSettings,
     outbound: OutboundSettings,
     resolver: Option<Arc<dyn Resolve>>,
+    #[cfg(feature = "qr-session")]
+    paired: Option<kabar_qr_session::QrSettings>,
     unmigrated: bool,
 }
 
@@ -127,6 +133,14 @@ impl PlatformBuilder {
     #[must_use]
     pub fn channel(mut self, ports: ChannelPorts) -> Self {
         self.channels.insert(ports);
+        self
+    }
+
+    /// With paired devices, the unofficial channel: this process runs sessions.
+    #[cfg(feature = "qr-session")]
+    #[must_use]
+    pub fn paired(mut self, settings: kabar_qr_session::QrSettings) -> Self {
+        self.paired = Some(settings);
         self
     }
 
@@ -251,6 +265,13 @@ impl PlatformBuilder {
         let cloud = CloudApi::new(self.graph.clone(), Arc::new(media.clone()), base.clock())
             .map_err(BuildError::CloudApi)?;
         channels.insert(Arc::new(cloud).ports());
+        let intake =
+            MessageIntake::new(base.road(), base.clock(), base.ids(), Arc::clone(&base.wake));
+        #[cfg(feature = "qr-session")]
+        let paired = match self.paired.take() {
+            Some(settings) => Some(sessions(&base, &media, &intake, settings, &mut channels)?),
+            None => None,
+        };
         channels.extend(self.channels);
         let resolver = self.resolver.take().unwrap_or_else(|| Arc::new(SystemResolver));
         let outbound = Outbound::new(self.outbound, resolver)
@@ -265,6 +286,9 @@ impl PlatformBuilder {
             mailer: self.mailer,
             disk,
             webhook_road,
+            intake,
+            #[cfg(feature = "qr-session")]
+            paired,
         };
         Ok(Platform::compose(base, media, channels, entrance, workers))
     }
@@ -290,4 +314,32 @@ impl PlatformBuilder {
         let folder = self.files.take().unwrap_or_else(|| PathBuf::from(FILES));
         Ok(Arc::new(FolderBlobs::open(&folder).map_err(BuildError::Files)?))
     }
+}
+
+/// The supervisor of this process's sessions; its channel joins the others.
+#[cfg(feature = "qr-session")]
+fn sessions(
+    base: &Base,
+    media: &MediaFiles,
+    intake: &MessageIntake,
+    settings: kabar_qr_session::QrSettings,
+    channels: &mut Channels,
+) -> Result<kabar_qr_session::Supervisor, BuildError> {
+    let parts = kabar_qr_session::Parts {
+        store: base.store(),
+        vault: Arc::new(base.database.clone()),
+        intake: Arc::new(intake.clone()),
+        media: Arc::new(media.clone()),
+        clock: base.clock(),
+        ids: base.ids(),
+        wake: base.wake(),
+        node: base.ids.next(),
+        settings,
+    };
+    let (supervisor, channel) =
+        kabar_qr_session::Supervisor::new(parts).map_err(BuildError::Paired)?;
+    let channel = Arc::new(channel);
+    let ports = ChannelPorts::new(Arc::<kabar_qr_session::QrChannel>::clone(&channel));
+    channels.insert(ports.with_incoming_media(channel));
+    Ok(supervisor)
 }

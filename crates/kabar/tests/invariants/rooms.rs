@@ -20,7 +20,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("rust_xlsxwriter", &["kabar-exports", "kabar-insights"]),
     // Beside the sandbox only in tests, as somebody else's server.
     ("axum", &["kabar-sandbox", "kabar-cloud-api", "kabar"]),
-    ("whatsapp-rust*", &["kabar-qr-session"]),
+    // In the sandbox only in tests, as somebody else's client.
+    ("whatsapp-rust*", &["kabar-qr-session", "kabar-sandbox"]),
     ("wacore*", &["kabar-qr-session", "kabar-sandbox"]),
     ("waproto", &["kabar-qr-session", "kabar-sandbox"]),
 ];
@@ -84,8 +85,12 @@ fn check(faults: &[String]) {
 }
 
 /// Libraries that these rooms may use in tests alone.
-const ONLY_IN_TESTS: [(&str, &str); 3] =
-    [("kabar", "axum"), ("kabar-cloud-api", "axum"), ("kabar-server", "sqlx")];
+const ONLY_IN_TESTS: [(&str, &str); 4] = [
+    ("kabar", "axum"),
+    ("kabar-cloud-api", "axum"),
+    ("kabar-sandbox", "whatsapp-rust"),
+    ("kabar-server", "sqlx"),
+];
 
 #[test]
 fn what_is_for_tests_stays_there() {

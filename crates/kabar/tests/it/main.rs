@@ -21,6 +21,7 @@ mod outbox;
 mod pacing;
 mod rules;
 mod sends;
+mod sessions;
 mod simulation;
 mod statistics;
 mod statuses;

@@ -28,6 +28,8 @@ pub(super) struct Ready {
     pub(super) was: Status,
     pub(super) claim: Claim,
     pub(super) prepared: Prepared,
+    /// The id that it is sent under, where we choose it.
+    pub(super) wire_id: Option<String>,
 }
 
 /// Whether the send may begin.
@@ -79,10 +81,13 @@ impl Inner {
             Ok(ports) => Arc::clone(ports.channel()),
             Err(error) => return Some(Err(error)),
         };
-        let Some(outgoing) = outgoing(message) else {
+        let Some(mut outgoing) = outgoing(message) else {
             let text = "an incoming message cannot be sent";
             return Some(Err(SendError::refused("not_outgoing", text)));
         };
+        if outgoing.wire_id.is_none() {
+            outgoing.wire_id = channel.wire_id(message.id);
+        }
         let prepared = match prepare(&*channel, link, message, &outgoing).await {
             Ok(prepared) => prepared,
             Err(error) => return Some(Err(error)),
@@ -94,6 +99,7 @@ impl Inner {
             was: in_hand.was,
             claim,
             prepared: prepared.clone(),
+            wire_id: outgoing.wire_id.clone(),
         };
         let started = self.start(ready).await;
         self.pacer.started(claim.0);
@@ -169,6 +175,7 @@ impl Inner {
                 message.prepared = Some(ready.prepared.clone());
                 let Some(hold) = *hold else {
                     message.stage = Some(Stage::Sending);
+                    message.wire_id.clone_from(&ready.wire_id);
                     message.updated_at = now;
                     saved.push(message);
                     return Started::Yes;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use kabar_channel::RetrySafety;
+use kabar_channel::{ChannelPorts, RetrySafety};
 use kabar_core::{AccountId, DeviceId, StoreError, Timestamp};
 use kabar_devices::pacing::QuietChoice;
 use kabar_devices::{Device, DeviceState};
@@ -22,6 +22,8 @@ use crate::repo::{ReadyDevice, RoadWork, after};
 
 /// How long others wait for a reply that is in hand before they look again.
 const REPLYING: Duration = Duration::from_secs(1);
+/// When a device that cannot be sent from here is looked at again, if nobody says so before.
+const AWAY: Duration = Duration::from_secs(5);
 /// Of a device's sends in flight, the part kept for replies: one in so many.
 const KEPT: usize = 8;
 
@@ -139,8 +141,11 @@ impl Inner {
         let rules = known.accounts.get(&device.account);
         let pace = known.paces.get(&device.id).copied().unwrap_or_default();
         let link = device.link();
-        let capabilities =
-            self.channels.get(&device.channel).map(|ports| ports.channel().capabilities(&link));
+        let channel = self.channels.get(&device.channel).map(ChannelPorts::channel);
+        if channel.is_some_and(|channel| !channel.is_here(&link)) {
+            return looked.opens_at(after(now, AWAY));
+        }
+        let capabilities = channel.map(|channel| channel.capabilities(&link));
         let pacing = &device.settings.pacing;
         let per_second = capabilities.as_ref().and_then(|capabilities| capabilities.per_second);
         let rate = pace.rate(throughput(pacing, per_second), now);

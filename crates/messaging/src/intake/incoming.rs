@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use kabar_channel::{IncomingMessage, IntakeReport};
+use kabar_channel::{ChannelKind, IncomingMessage, IntakeReport};
 use kabar_contacts::people::{self, Person, Resolved};
 use kabar_core::{
-    AccountId, ContactId, ConversationId, DeviceId, MessageId, Scope, StoreError, Timestamp,
+    AccountId, ContactId, ConversationId, DeviceId, MessageId, PhoneNumber, Scope, StoreError,
+    Timestamp,
 };
 use kabar_devices::Device;
 use kabar_events::{Fact, NewEvent};
@@ -59,9 +60,22 @@ impl Arrival {
         }
     }
 
-    /// What makes it the same message: on the Cloud API the id on the wire alone.
-    fn dedupe_key(&self) -> String {
-        self.message.wire_id.clone()
+    /// What makes it the same message in the chat with a contact. On the Cloud API Meta chooses the
+    /// ids: they alone do. Elsewhere the sender does, who could choose that of somebody else's message:
+    /// there it is the chat, in a group the sender too, and the id.
+    fn dedupe_key(&self, contact: ContactId) -> String {
+        if self.device.channel == ChannelKind::CLOUD_API {
+            return self.message.wire_id.clone();
+        }
+        let sender = self.message.group.as_ref().map(|_| self.sender()).unwrap_or_default();
+        format!("{contact}/{sender}/{}", self.message.wire_id)
+    }
+
+    /// The sender, as the network names them.
+    fn sender(&self) -> &str {
+        let sender = &self.message.sender;
+        let phone = sender.phone.as_ref().map(PhoneNumber::as_str);
+        sender.lid.as_deref().or(phone).or(sender.wa_id.as_deref()).unwrap_or_default()
     }
 
     /// Whether an automatic answer may answer it: a contact wrote it just now, on a device that
@@ -145,7 +159,13 @@ fn unique(arrivals: Vec<Arrival>, report: &mut IntakeReport) -> Vec<Arrival> {
     let arrivals: Vec<Arrival> = arrivals
         .into_iter()
         .filter(|arrival| {
-            seen.insert((arrival.device.id, arrival.way.is_ours(), arrival.dedupe_key()))
+            let message = &arrival.message;
+            let chat = message.group.clone();
+            let (sender, wire_id) = (arrival.sender().to_owned(), message.wire_id.clone());
+            let key = (chat, sender, wire_id);
+            let official = arrival.device.channel == ChannelKind::CLOUD_API;
+            let key = if official { (None, String::new(), key.2) } else { key };
+            seen.insert((arrival.device.id, arrival.way.is_ours(), key))
         })
         .collect();
     report.repeated += before - arrivals.len();
@@ -240,7 +260,7 @@ fn message(
         asked_for: None,
         network_id: message.sender.wa_id.clone(),
         wire_id: Some(message.wire_id.clone()),
-        dedupe_key: Some(arrival.dedupe_key()),
+        dedupe_key: Some(arrival.dedupe_key(contact)),
         reply_to_id: message.reply_to.as_ref().and_then(find),
         reply_to: message.reply_to.clone(),
         target_id: message.content.target().and_then(find),

@@ -54,6 +54,10 @@ pub(super) async fn outbox(work: &DatabaseTransaction, now: Timestamp) -> Result
         // Its recipients that are in no message yet may have got one since.
         run(work, "UPDATE broadcasts SET state = 'paused' WHERE state = 'running'").await?;
     }
+    if known.contains(&("session_leases".to_owned(), "wanted".to_owned())) {
+        // The phone knows it as one device: where the original still runs, both would lose.
+        run(work, "UPDATE session_leases SET wanted = FALSE").await?;
+    }
     Ok(held)
 }
 

@@ -89,6 +89,7 @@ pub(super) async fn restore(
     load.compare().await?;
     load.positions().await?;
     load.sequences().await?;
+    load.leases().await?;
     let held = if options.hold_outbox { hold::outbox(&work, now).await? } else { 0 };
     work.commit().await.map_err(store)?;
     database.migrate().await?;
@@ -325,6 +326,19 @@ impl Load<'_> {
         )
         .await?;
         self.run("UPDATE events SET number = -number, \"transaction\" = 0").await?;
+        Ok(())
+    }
+
+    /// Nobody holds a restored session. Its fence lies far ahead of any that was given since the backup
+    /// was made: who still runs one from before the restore never meets its own token again.
+    async fn leases(&self) -> Result<(), BackupError> {
+        const AHEAD: i64 = 1 << 32;
+        if self.has("session_leases", "fence") {
+            self.run(&format!(
+                "UPDATE session_leases SET node = NULL, free_at = 0, fence = fence + {AHEAD}"
+            ))
+            .await?;
+        }
         Ok(())
     }
 

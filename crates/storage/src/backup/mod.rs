@@ -129,7 +129,7 @@ pub struct RestoreOptions {
     /// Removes what the database and the file store hold.
     pub replace: bool,
     /// Messages that waited become *uncertain* instead of being sent: whether they were sent after
-    /// the backup was made is not in it.
+    /// the backup was made is not in it. Paired sessions do not connect until somebody asks for it.
     pub hold_outbox: bool,
     /// Restores although secrets cannot be opened with the keys at hand.
     pub without_keys: bool,

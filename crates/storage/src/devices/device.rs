@@ -121,7 +121,7 @@ impl DeviceRepo for SeaDevices<'_> {
     }
 
     async fn remove(&mut self, id: DeviceId, at: Timestamp) -> Result<bool, StoreError> {
-        // A removed device keeps no secrets.
+        // A removed device keeps no secrets, and no session.
         let done = Entity::update_many()
             .col_expr(Column::RemovedAt, Expr::value(micros(at)))
             .col_expr(Column::Credential, Expr::value(None::<String>))
@@ -130,7 +130,11 @@ impl DeviceRepo for SeaDevices<'_> {
             .exec(self.unit.tx())
             .await
             .map_err(store)?;
-        Ok(done.rows_affected == 1)
+        if done.rows_affected == 0 {
+            return Ok(false);
+        }
+        crate::sessions::erase(self.unit, id).await?;
+        Ok(true)
     }
 }
 
@@ -160,6 +164,7 @@ fn active(unit: &Unit, device: &Device) -> Result<ActiveModel, StoreError> {
         fence: Set(i64::try_from(device.fence).unwrap_or(i64::MAX)),
         // Written with the first rule.
         has_rules: NotSet,
+        risk_accepted_at: Set(device.risk_accepted_at.map(micros)),
         created_at: Set(micros(device.created_at)),
         updated_at: Set(micros(device.updated_at)),
         removed_at: NotSet,
@@ -192,6 +197,7 @@ pub(super) fn device(unit: &Unit, row: Model) -> Result<Device, StoreError> {
         state_reason: row.state_reason,
         fence: u64::try_from(row.fence).unwrap_or_default(),
         has_rules: row.has_rules,
+        risk_accepted_at: row.risk_accepted_at.map(time),
         created_at: time(row.created_at),
         updated_at: time(row.updated_at),
     })

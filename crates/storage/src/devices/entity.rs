@@ -27,6 +27,7 @@ pub(super) mod devices {
         pub settings: Json,
         pub fence: i64,
         pub has_rules: bool,
+        pub risk_accepted_at: Option<i64>,
         pub created_at: i64,
         pub updated_at: i64,
         pub removed_at: Option<i64>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use kabar_accounts::credential;
 use kabar_channel::DeviceAddress;
-use kabar_core::{DeviceId, StoreError, Timestamp};
+use kabar_core::{DeviceId, PhoneNumber, StoreError, Timestamp};
 use kabar_devices::{Device, DeviceRegistry, DeviceState};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -100,6 +100,25 @@ impl DeviceRegistry for SeaDeviceRegistry<'_> {
             .await
             .map_err(store)?;
         Ok(known.into_iter().flatten().collect())
+    }
+
+    async fn set_owner(
+        &mut self,
+        id: DeviceId,
+        phone: &PhoneNumber,
+        name: Option<&str>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        Entity::update_many()
+            .col_expr(Column::Phone, Expr::value(phone.as_str()))
+            .col_expr(Column::VerifiedName, Expr::value(name.map(str::to_owned)))
+            .col_expr(Column::UpdatedAt, Expr::value(micros(at)))
+            .filter(Column::Id.eq(id.uuid()))
+            .filter(Column::RemovedAt.is_null())
+            .exec(self.unit.tx())
+            .await
+            .map_err(store)?;
+        Ok(())
     }
 
     async fn set_state(

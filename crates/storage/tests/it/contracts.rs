@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use kabar_testkit::accounts::accounts_contract;
-use kabar_testkit::devices::devices_contract;
+use kabar_testkit::devices::{Fleet, devices_contract};
 use kabar_testkit::insights::insights_contract;
 use kabar_testkit::road::{Road, road_contract, webhooks_contract};
+use kabar_testkit::sessions::sessions_contract;
 
 use kabar_storage::testing::each_database;
 
@@ -49,6 +50,15 @@ async fn insights() {
         let folder = tempfile::tempdir().unwrap();
         let blobs = Arc::new(kabar_storage::FolderBlobs::open(folder.path()).unwrap());
         insights_contract(road, database.clone(), database.clone(), database, blobs).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions() {
+    each_database(|test| {
+        let database = Arc::new(test.database);
+        sessions_contract(Fleet::new(database.clone(), database.clone()), database)
     })
     .await;
 }

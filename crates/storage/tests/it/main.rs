@@ -19,5 +19,6 @@ mod lanes;
 mod migrations;
 mod once;
 mod secrets;
+mod sessions;
 mod wake;
 mod writers;

@@ -1,0 +1,140 @@
+//! Paired devices: numbers that are linked like a WhatsApp Web, unofficially.
+
+use kabar_accounts::journal::record;
+use kabar_accounts::{Invalid, check};
+use kabar_channel::ChannelKind;
+use kabar_core::permission::WriteDevices;
+use kabar_core::{DeviceId, Grant, InstallationScope, Once};
+use kabar_events::Fact;
+
+use super::{CreatedDevice, DeviceError, Devices, Registration, change};
+use crate::device::{Device, DeviceSettings, DeviceState};
+
+/// What the owner of a paired device must accept before it is made.
+pub const BAN_RISK: &str = "Pairing is not an official way to WhatsApp. WhatsApp may ban the number, \
+    for a time or for good, without a warning; the risk grows with messages to people who did not \
+    write first. Do not pair a number that you cannot afford to lose.";
+
+const SCOPE: InstallationScope = InstallationScope::system("devices");
+
+/// A paired device to make.
+#[derive(Debug, Clone)]
+pub struct NewPaired {
+    /// What the tenant calls it: 1 to 100 characters.
+    pub name: String,
+    /// What the tenant sets.
+    pub settings: DeviceSettings,
+    /// Whether the user accepts [`BAN_RISK`]; without that nothing is made.
+    pub accept_risk: bool,
+}
+
+impl Devices {
+    /// Makes a device that is to be paired: by a code, or by bringing a session in. That the risk was
+    /// accepted, by whom and when, is kept and audited.
+    ///
+    /// # Errors
+    /// [`DeviceError::Invalid`] naming `accept_risk` when the risk was not accepted;
+    /// [`DeviceError::NoSuchChannel`] when this installation has no paired devices.
+    pub async fn add_paired(
+        &self,
+        grant: &Grant<WriteDevices>,
+        new: NewPaired,
+        once: Option<&Once>,
+    ) -> Result<CreatedDevice, DeviceError> {
+        if !new.accept_risk {
+            let problem = format!("must be true, to say that you accept this: {BAN_RISK}");
+            return Err(Invalid::new("accept_risk", problem).into());
+        }
+        let name = check::name("name", &new.name)?;
+        let scope = grant.scope();
+        // Its own id is its address: the number is not known before it is paired, and may change.
+        let registration = Registration {
+            settings: new.settings,
+            ..Registration::new(name, ChannelKind::QR_SESSION, "unpaired")
+        };
+        let (mut device, minted) = self.draft(scope, registration)?;
+        device.address = device.id.to_string();
+        device.state = DeviceState::Disconnected;
+        device.state_reason = Some("it was not paired yet".to_owned());
+        device.risk_accepted_at = Some(device.created_at);
+        self.insert(scope, device, minted, once).await
+    }
+
+    /// Says that a paired device is to be connected: whichever node has room connects it within
+    /// seconds. A device without a session shows codes to scan.
+    ///
+    /// # Errors
+    /// [`DeviceError::NotFound`], [`DeviceError::NotPaired`] for devices of other channels.
+    pub async fn connect(
+        &self,
+        grant: &Grant<WriteDevices>,
+        id: DeviceId,
+    ) -> Result<Device, DeviceError> {
+        self.want(grant, id, true).await
+    }
+
+    /// Says that a paired device is not to be connected. It keeps its session.
+    ///
+    /// # Errors
+    /// [`DeviceError::NotFound`], [`DeviceError::NotPaired`].
+    pub async fn disconnect_paired(
+        &self,
+        grant: &Grant<WriteDevices>,
+        id: DeviceId,
+    ) -> Result<Device, DeviceError> {
+        self.want(grant, id, false).await
+    }
+
+    /// A paired device that is to be changed.
+    ///
+    /// # Errors
+    /// [`DeviceError::NotFound`], [`DeviceError::NotPaired`].
+    pub async fn paired(
+        &self,
+        grant: &Grant<WriteDevices>,
+        id: DeviceId,
+    ) -> Result<Device, DeviceError> {
+        let device = self.find(grant.scope(), id).await?;
+        if device.channel == ChannelKind::QR_SESSION {
+            Ok(device)
+        } else {
+            Err(DeviceError::NotPaired)
+        }
+    }
+
+    async fn want(
+        &self,
+        grant: &Grant<WriteDevices>,
+        id: DeviceId,
+        wanted: bool,
+    ) -> Result<Device, DeviceError> {
+        let (scope, now) = (grant.scope(), self.clock.now());
+        let work = self.store.begin().await?;
+        let device = work.devices(scope).lock(id).await?;
+        let mut device = device.ok_or(DeviceError::NotFound)?;
+        if device.channel != ChannelKind::QR_SESSION {
+            return Err(DeviceError::NotPaired);
+        }
+        work.leases(SCOPE).want(&[id], wanted.then_some(now)).await?;
+        let (state, reason, action) = if wanted {
+            (DeviceState::Connecting, None, "device.connect")
+        } else {
+            let reason = "it was disconnected on purpose";
+            (DeviceState::Disconnected, Some(reason), "device.disconnect")
+        };
+        // What is connected already stays so.
+        let stays = wanted && device.state == DeviceState::Connected;
+        if !stays {
+            work.device_registry(SCOPE).set_state(id, state, reason, now).await?;
+            (device.state, device.state_reason) = (state, reason.map(str::to_owned));
+        }
+        let fact = Fact::DeviceState {
+            device_id: id,
+            state: device.state.to_string(),
+            reason: device.state_reason.clone(),
+        };
+        record(&*work, &*self.ids, change(scope, id, action, fact, now)).await?;
+        work.commit().await?;
+        Ok(device)
+    }
+}

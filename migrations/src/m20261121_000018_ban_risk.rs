@@ -1,0 +1,23 @@
+//! When the owner of a paired device accepted that WhatsApp may ban its number.
+
+use sea_orm_migration::prelude::*;
+
+use crate::ddl;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        ddl::run(manager, &["ALTER TABLE devices ADD COLUMN risk_accepted_at bigint"]).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        ddl::run(manager, &["ALTER TABLE devices DROP COLUMN risk_accepted_at"]).await
+    }
+}
