@@ -142,6 +142,7 @@ async fn devices_are_registered_and_changed(fleet: &Fleet) {
             "credential",
             Registration { credential: Some(Secret::from("a\r\nb")), ..registration("1") },
         ),
+        ("channel", Registration { channel: ChannelKind::QR_SESSION, ..registration("1") }),
     ] {
         let refused = fleet.devices.register(&grant(account), new, None).await;
         assert!(
@@ -149,7 +150,7 @@ async fn devices_are_registered_and_changed(fleet: &Fleet) {
             "{refused:?}"
         );
     }
-    let elsewhere = Registration { channel: ChannelKind::QR_SESSION, ..registration("1") };
+    let elsewhere = Registration { channel: ChannelKind::new("paper"), ..registration("1") };
     let refused = fleet.devices.register(&grant(account), elsewhere, None).await;
     assert!(matches!(refused, Err(DeviceError::NoSuchChannel(_))), "{refused:?}");
 }
