@@ -94,7 +94,8 @@ start_server() {
   env KABAR_DATA="$data" KABAR_LISTEN=127.0.0.1:0 KABAR_GRAPH__BASE_URL="$SANDBOX" \
     KABAR_META_APP__APP_SECRET=sandbox-app-secret \
     KABAR_META_APP__VERIFY_TOKEN=sandbox-verify-token KABAR_LOG__LEVEL=warn \
-    KABAR_WEBHOOKS__ALLOW='["127.0.0.1"]' "$@" \
+    KABAR_WEBHOOKS__ALLOW='["127.0.0.1"]' KABAR_PAIRED__URL=ws://127.0.0.1:9/ws/chat \
+    KABAR_PAIRED__VERSION=2.3000.1030000000 "$@" \
     "$server" serve >"$scratch/server.log" 2>&1 &
   server_pid=$!
   if ! poll 30 server_answers; then
