@@ -59,6 +59,13 @@ pub const METRICS: &[(&str, &str, &str)] = &[
     ("kabar_unwell", "gauge", "Findings of the watch, by condition"),
     ("kabar_database_up", "gauge", "1 when the states could be read from the database"),
     ("kabar_database_connections", "gauge", "Connections of a pool, by pool and state"),
+    (
+        "kabar_qr_sessions",
+        "gauge",
+        "Sessions of paired devices on this node, by state (`running`, `connected`)",
+    ),
+    ("kabar_qr_connects_total", "counter", "Connections of paired devices that this node began"),
+    ("kabar_qr_undecryptable", "gauge", "Messages that running sessions could not decrypt"),
     ("kabar_disk_free_bytes", "gauge", "What is left of the disk that files are on"),
     ("kabar_disk_total_bytes", "gauge", "All of that disk"),
     ("process_*", "", "Memory, CPU time, threads and open files of the process"),
