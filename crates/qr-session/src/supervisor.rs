@@ -131,24 +131,9 @@ impl Supervisor {
 
     /// Runs sessions until it is told to stop; then ends them and gives their leases back.
     pub async fn run(&self, stop: CancellationToken) {
-        let inner = &self.0;
-        let mut told = inner.told.lock().await;
-        let period = RENEW_EVERY.to_std().unwrap_or(Duration::from_secs(2));
-        let mut ticks = tokio::time::interval(period);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                _ = ticks.tick() => inner.step().await,
-                Some(told) = told.recv() => {
-                    let inner = Arc::clone(inner);
-                    // Storing what happened must not keep the leases waiting.
-                    inner.react(told).await;
-                }
-            }
-        }
-        inner.end_all().await;
+        // Side by side: storing what happened must not keep the leases waiting.
+        tokio::join!(self.0.keep_leases(&stop), self.0.listen(&stop));
+        self.0.end_all().await;
     }
 
     /// Sessions that run here, how many of them are connected, and connections begun so far.
@@ -160,6 +145,31 @@ impl Supervisor {
 }
 
 impl Inner {
+    async fn keep_leases(self: &Arc<Self>, stop: &CancellationToken) {
+        let period = RENEW_EVERY.to_std().unwrap_or(Duration::from_secs(2));
+        let mut ticks = tokio::time::interval(period);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => self.step().await,
+            }
+        }
+    }
+
+    /// Stores what sessions tell, in its order.
+    async fn listen(self: &Arc<Self>, stop: &CancellationToken) {
+        let mut told = self.told.lock().await;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                Some(told) = told.recv() => self.react(told).await,
+            }
+        }
+    }
+
     /// Renews, ends what was lost or is no longer wanted, and claims what there is room for.
     async fn step(self: &Arc<Self>) {
         let begun = Instant::now();

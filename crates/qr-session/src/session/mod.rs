@@ -61,7 +61,6 @@ pub(crate) struct Session {
     acks: Arc<Acks>,
     health: Arc<Health>,
     handle: Mutex<Option<BotHandle>>,
-    receipts: JoinHandle<()>,
     watch: JoinHandle<()>,
 }
 
@@ -113,8 +112,8 @@ impl Session {
         let bot = bot.build().await.map_err(|error| StartError(error.to_string()))?;
         let client = bot.client();
         let handle = bot.spawn();
-        let receipts =
-            tokio::spawn(receipts::store(told, Arc::downgrade(&client), address, account, intake));
+        // It ends with the listener, after what came in before was stored.
+        tokio::spawn(receipts::store(told, Arc::downgrade(&client), address, account, intake));
         let sender = shared.told.clone();
         let watch = tokio::spawn(async move {
             if fenced.wait_for(|fenced| *fenced).await.is_ok() {
@@ -123,7 +122,7 @@ impl Session {
             }
         });
         let handle = Mutex::new(Some(handle));
-        Ok(Self { account, fence, client, polls, acks, health, handle, receipts, watch })
+        Ok(Self { account, fence, client, polls, acks, health, handle, watch })
     }
 
     /// The account of its device.
@@ -183,8 +182,6 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.client.signal_shutdown_sync();
         self.watch.abort();
-        // What came in before is stored; the queue ends with the listener.
-        let _ = &self.receipts;
     }
 }
 

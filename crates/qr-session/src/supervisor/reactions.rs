@@ -145,3 +145,28 @@ fn verdict(end: End, now: Timestamp) -> Option<Verdict> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_end_has_its_state_and_its_time() {
+        let now = Timestamp::from_timestamp(1_790_000_000, 0).unwrap();
+        let hour = TimeDelta::hours(1);
+        let banned = |lasts| End::Banned { lasts, code: "too many".to_owned() };
+        let why = || "LoggedOut".to_owned();
+        for (end, state, again) in [
+            (End::LoggedOut { why: why() }, DeviceState::LoggedOut, None),
+            (End::Refused { why: why() }, DeviceState::Disconnected, None),
+            (End::Replaced, DeviceState::Disconnected, Some(now + AFTER_REPLACED)),
+            (banned(hour), DeviceState::Banned, Some(now + hour + AFTER_BAN)),
+            (End::Outdated, DeviceState::Disconnected, Some(now + AFTER_OUTDATED)),
+        ] {
+            let verdict = verdict(end.clone(), now).unwrap();
+            assert_eq!((verdict.state, verdict.again), (state, again), "{end:?}");
+        }
+        assert!(verdict(End::Fenced, now).is_none(), "its new owner decides");
+        assert!(verdict(banned(TimeDelta::MAX), now).is_some(), "no time is too long");
+    }
+}

@@ -1,6 +1,6 @@
 //! The control API under `/control`: everything the handle can do, over HTTP.
 
-mod reply;
+pub(crate) mod reply;
 mod setup;
 mod traffic;
 

@@ -10,7 +10,13 @@ use serde_json::json;
 use crate::error::SandboxError;
 
 /// A refusal: `{"error":"…"}`.
-pub(super) struct Refusal(StatusCode, String);
+pub(crate) struct Refusal(StatusCode, String);
+
+impl Refusal {
+    pub(crate) const fn new(status: StatusCode, text: String) -> Self {
+        Self(status, text)
+    }
+}
 
 impl From<SandboxError> for Refusal {
     fn from(error: SandboxError) -> Self {
@@ -33,15 +39,15 @@ impl IntoResponse for Refusal {
     }
 }
 
-pub(super) type Reply<T> = Result<Json<T>, Refusal>;
+pub(crate) type Reply<T> = Result<Json<T>, Refusal>;
 
 /// Reads a JSON body whatever its content type; an empty body is an empty object.
-pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
+pub(crate) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
     let text: &[u8] = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(text)
         .map_err(|error| Refusal(StatusCode::BAD_REQUEST, error.to_string()))
 }
 
-pub(super) async fn unknown(uri: Uri) -> Refusal {
+pub(crate) async fn unknown(uri: Uri) -> Refusal {
     Refusal(StatusCode::NOT_FOUND, format!("no control call {}", uri.path()))
 }
