@@ -25,6 +25,7 @@
 mod api;
 mod cpu;
 #[path = "../../reference-server/tests/crash/database.rs"]
+#[expect(dead_code, reason = "the bench needs less of it than the tests")]
 mod database;
 mod disk;
 mod load;

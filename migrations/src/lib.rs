@@ -31,6 +31,9 @@ mod m20261121_000015_lean_inserts;
 mod m20261121_000016_fewer_trees;
 mod m20261121_000017_sessions;
 mod m20261121_000018_ban_risk;
+mod m20261121_000019_authors;
+mod m20261122_000020_session_errands;
+mod m20261122_000021_ban_guard;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -61,6 +64,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000016_fewer_trees::Migration),
             Box::new(m20261121_000017_sessions::Migration),
             Box::new(m20261121_000018_ban_risk::Migration),
+            Box::new(m20261121_000019_authors::Migration),
+            Box::new(m20261122_000020_session_errands::Migration),
+            Box::new(m20261122_000021_ban_guard::Migration),
         ]
     }
 }

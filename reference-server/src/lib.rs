@@ -19,6 +19,8 @@ pub mod idempotency;
 pub mod limits;
 pub mod metrics;
 pub mod problem;
+#[cfg(feature = "qr-session")]
+pub mod qr;
 pub mod webhooks;
 
 mod allow;

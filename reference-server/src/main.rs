@@ -4,6 +4,7 @@ mod cli;
 mod config;
 mod demo;
 mod mailer;
+mod rest;
 mod serve;
 mod telemetry;
 

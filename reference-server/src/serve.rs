@@ -33,6 +33,7 @@ pub(crate) type FolderLock = Option<File>;
 
 /// Runs the server until the process is told to stop.
 pub(crate) async fn run(config: Config) -> Result<(), Box<dyn Error>> {
+    open_many_files();
     let (platform, _lock) = build_platform(&config).await?;
     configure(&platform, &config).await?;
     first_start(&platform, &config).await?;
@@ -47,6 +48,15 @@ pub(crate) async fn run(config: Config) -> Result<(), Box<dyn Error>> {
     stop.cancelled().await;
     tracing::info!("server.stopping");
     serving.stop().await
+}
+
+/// Every request, webhook and paired session is a socket, and shells give a process 1,024 files unless it
+/// asks for more.
+fn open_many_files() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(most) => tracing::debug!(most, "server.files"),
+        Err(error) => tracing::warn!(%error, "server.files"),
+    }
 }
 
 /// A server at work.

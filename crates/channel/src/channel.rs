@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::capabilities::Capabilities;
 use crate::content::Content;
 use crate::outcome::{Accepted, MessageKey, Reason, SendError};
-use crate::ports::{DeviceCheck, IncomingMedia, MetaTemplates, ReadReceipts};
+use crate::ports::{DeviceCheck, Directory, Groups, IncomingMedia, MetaTemplates, ReadReceipts};
 
 /// Which channel a device is on. Open: an embedding program adds its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -173,12 +173,22 @@ pub struct ChannelPorts {
     incoming_media: Option<Arc<dyn IncomingMedia>>,
     templates: Option<Arc<dyn MetaTemplates>>,
     check: Option<Arc<dyn DeviceCheck>>,
+    directory: Option<Arc<dyn Directory>>,
+    groups: Option<Arc<dyn Groups>>,
 }
 
 impl ChannelPorts {
     /// A channel that can only send.
     pub fn new(channel: Arc<dyn Channel>) -> Self {
-        Self { channel, read_receipts: None, incoming_media: None, templates: None, check: None }
+        Self {
+            channel,
+            read_receipts: None,
+            incoming_media: None,
+            templates: None,
+            check: None,
+            directory: None,
+            groups: None,
+        }
     }
 
     /// It can mark messages read.
@@ -209,6 +219,20 @@ impl ChannelPorts {
         self
     }
 
+    /// It knows who is on the network.
+    #[must_use]
+    pub fn with_directory(mut self, port: Arc<dyn Directory>) -> Self {
+        self.directory = Some(port);
+        self
+    }
+
+    /// It lists groups.
+    #[must_use]
+    pub fn with_groups(mut self, port: Arc<dyn Groups>) -> Self {
+        self.groups = Some(port);
+        self
+    }
+
     /// The channel.
     pub fn channel(&self) -> &Arc<dyn Channel> {
         &self.channel
@@ -227,6 +251,16 @@ impl ChannelPorts {
     /// Lists approved templates, if the channel has such a thing.
     pub fn templates(&self) -> Option<&Arc<dyn MetaTemplates>> {
         self.templates.as_ref()
+    }
+
+    /// Asks who is on the network, if the channel can.
+    pub fn directory(&self) -> Option<&Arc<dyn Directory>> {
+        self.directory.as_ref()
+    }
+
+    /// Lists groups, if the channel can.
+    pub fn groups(&self) -> Option<&Arc<dyn Groups>> {
+        self.groups.as_ref()
     }
 
     /// Checks credentials, if the channel can.

@@ -43,6 +43,20 @@ impl PersonIds {
     }
 }
 
+/// Who wrote a message in a group, where the other side is the group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// As the channel names them in this group: what answers and reactions have to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Everything that the network told of who they are.
+    #[serde(flatten)]
+    pub ids: PersonIds,
+    /// The name that they go by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
 /// A file that somebody sent; its bytes are fetched later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IncomingFile {
@@ -247,6 +261,8 @@ pub struct IncomingMessage {
     pub wire_id: String,
     /// Who sent it.
     pub sender: PersonIds,
+    /// The sender as the channel names them in this chat, where answers and reactions have to.
+    pub address: Option<String>,
     /// To whom it went, when it is an echo of what the business wrote on its phone.
     pub recipient: Option<PersonIds>,
     /// The group that it was sent in.

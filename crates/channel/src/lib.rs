@@ -74,6 +74,6 @@ pub use event::{
     Batch, ChannelEvent, DeviceAddress, EventBody, Intake, IntakeError, IntakeReport, RawBody,
 };
 pub use fit::{Choice, Fallback, Fit, fit};
-pub use incoming::{IncomingContent, IncomingMessage, PersonIds, StatusUpdate};
+pub use incoming::{Author, IncomingContent, IncomingMessage, PersonIds, StatusUpdate};
 pub use outcome::{Accepted, MessageKey, Reason, SendError};
 pub use vault::{Fence, SessionVault, VaultError};

@@ -2,22 +2,83 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use kabar_core::{MediaId, Timestamp};
+use kabar_core::{MediaId, PhoneNumber, Timestamp};
 
-use crate::channel::DeviceLink;
+use crate::channel::{DeviceLink, Recipient};
 use crate::outcome::{MessageKey, SendError};
 
 /// Marks messages read, and shows that we type, as the channel can.
 #[async_trait]
 pub trait ReadReceipts: Send + Sync {
-    /// Marks a message, and what came before it, as read. With `typing` the customer sees that an
-    /// answer is on its way; the Cloud API types only while marking read, for 25 s at most.
+    /// Marks messages of a chat as read: those that nobody has read yet, newest first, at least the
+    /// newest one where there is any. Where a channel knows no single messages, the newest says that
+    /// what came before it was read too. With `typing` the customer sees that an answer is on its way;
+    /// the Cloud API types only while marking read, for 25 s at most.
     async fn mark_read(
         &self,
         device: &DeviceLink,
-        message: &MessageKey,
+        chat: &Recipient,
+        messages: &[MessageKey],
         typing: bool,
     ) -> Result<(), SendError>;
+}
+
+/// What the network's directory says of a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The number that was asked for.
+    pub phone: PhoneNumber,
+    /// Whether somebody has it on the network.
+    pub exists: bool,
+    /// Their linked id, where it is told.
+    pub lid: Option<String>,
+    /// Whether it is a business.
+    pub business: bool,
+    /// The business's verified name.
+    pub verified_name: Option<String>,
+}
+
+/// Asks who is on the network.
+#[async_trait]
+pub trait Directory: Send + Sync {
+    /// Whether numbers are on the network, in their order.
+    async fn look_up(
+        &self,
+        device: &DeviceLink,
+        numbers: &[PhoneNumber],
+    ) -> Result<Vec<Listing>, SendError>;
+
+    /// Where the profile picture of a person or a group is, for a while; `None` when there is none, or
+    /// none for us.
+    async fn picture(
+        &self,
+        device: &DeviceLink,
+        of: &Recipient,
+    ) -> Result<Option<String>, SendError>;
+}
+
+/// A group that a device is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupInfo {
+    /// As the network names it; what messages are addressed to.
+    pub id: String,
+    /// What its members call it.
+    pub name: String,
+    /// What it says it is for.
+    pub description: Option<String>,
+    /// How many are in it.
+    pub members: u32,
+    /// Whether we administer it.
+    pub admin: bool,
+    /// Whether only administrators may write.
+    pub announcement: bool,
+}
+
+/// Lists groups.
+#[async_trait]
+pub trait Groups: Send + Sync {
+    /// The groups that the device is in, by name.
+    async fn groups(&self, device: &DeviceLink) -> Result<Vec<GroupInfo>, SendError>;
 }
 
 /// A file's bytes and what is known of them.

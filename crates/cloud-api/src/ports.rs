@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use kabar_channel::ports::{
     DeviceCheck, DeviceFacts, IncomingMedia, MediaFile, MetaTemplates, ReadReceipts, TemplateInfo,
 };
-use kabar_channel::{DeviceLink, MessageKey, SendError};
+use kabar_channel::{DeviceLink, MessageKey, Recipient, SendError};
 use kabar_core::Secret;
 use serde_json::Value;
 
@@ -26,9 +26,11 @@ impl ReadReceipts for CloudApi {
     async fn mark_read(
         &self,
         device: &DeviceLink,
-        message: &MessageKey,
+        _chat: &Recipient,
+        messages: &[MessageKey],
         typing: bool,
     ) -> Result<(), SendError> {
+        let Some(message) = messages.first() else { return Ok(()) };
         self.graph
             .mark_read(token(device)?, &device.address, &message.id, typing)
             .await

@@ -14,11 +14,13 @@ pub enum Topic {
     Jobs,
     /// Events were appended.
     Events,
+    /// Something else is wanted of paired sessions.
+    Sessions,
 }
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 3] = [Self::Outbox, Self::Jobs, Self::Events];
+    pub const ALL: [Self; 4] = [Self::Outbox, Self::Jobs, Self::Events, Self::Sessions];
 
     /// Its word, for adapters that name topics on a wire.
     pub const fn as_str(self) -> &'static str {
@@ -26,6 +28,7 @@ impl Topic {
             Self::Outbox => "outbox",
             Self::Jobs => "jobs",
             Self::Events => "events",
+            Self::Sessions => "sessions",
         }
     }
 }

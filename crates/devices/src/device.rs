@@ -8,6 +8,7 @@ use kabar_channel::{ChannelKind, DeviceLink};
 use kabar_core::{AccountId, DeviceId, MetaAppId, PhoneNumber, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::health::HealthWord;
 use crate::pacing::PacingSettings;
 
 /// Whether a device can send now.
@@ -175,6 +176,10 @@ pub struct Device {
     pub has_rules: bool,
     /// When its owner accepted that the network may ban its number (paired devices).
     pub risk_accepted_at: Option<Timestamp>,
+    /// When its present number was connected for the first time.
+    pub first_connected_at: Option<Timestamp>,
+    /// How likely it is to be banned, when somebody looked last; `None` until then.
+    pub health: Option<HealthWord>,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When it changed last.

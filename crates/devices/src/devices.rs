@@ -1,6 +1,7 @@
 //! Registering, changing and removing devices.
 
 mod input;
+mod network;
 mod paired;
 
 use std::sync::Arc;
@@ -23,7 +24,8 @@ use crate::proof::{apply, is_refusal, prove};
 use crate::repo::{ADDRESS_CONSTRAINT, DevicesUse};
 
 pub use input::{DevicePatch, Registration};
-pub use paired::{BAN_RISK, NewPaired};
+pub use network::MOST_NUMBERS;
+pub use paired::{AT_REST, BAN_RISK, NewPaired};
 
 /// Why a device is not registered, read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -314,6 +316,8 @@ impl Devices {
             fence: 0,
             has_rules: false,
             risk_accepted_at: None,
+            first_connected_at: None,
+            health: None,
             created_at: now,
             updated_at: now,
         };

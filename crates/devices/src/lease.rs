@@ -13,8 +13,13 @@
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use kabar_channel::Fence;
-use kabar_core::{AccountId, DeviceId, InstallationScope, StoreError, Timestamp, Work};
+use kabar_core::{
+    AccountId, DeviceId, InstallationScope, Page, PageRequest, PhoneNumber, StoreError, Timestamp,
+    Work,
+};
 use uuid::Uuid;
+
+use crate::device::DeviceState;
 
 /// How long a lease holds without being renewed (architecture, section 3).
 pub const TTL: TimeDelta = TimeDelta::seconds(8);
@@ -43,6 +48,20 @@ pub struct Lease {
     pub fence: u64,
     /// With a node: until when it holds. Without: from when it may be claimed.
     pub until: Timestamp,
+    /// What its session is to do besides running.
+    pub errand: Errand,
+}
+
+/// What a session is to do besides running. Its owner reads it with every renewal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Errand {
+    /// Nothing. If it is not paired it shows codes to scan.
+    #[default]
+    None,
+    /// To be paired by a code that is typed on the phone with this number.
+    Link(PhoneNumber),
+    /// To log out, as it was asked at this time.
+    LogOut(Timestamp),
 }
 
 impl Lease {
@@ -55,6 +74,19 @@ impl Lease {
     pub fn is_held(&self, at: Timestamp) -> bool {
         self.node.is_some() && self.until > at
     }
+}
+
+/// A lease, and the device that it is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The lease.
+    pub lease: Lease,
+    /// What the tenant calls the device.
+    pub name: String,
+    /// The device's state.
+    pub state: DeviceState,
+    /// Why, where there is something to say.
+    pub state_reason: Option<String>,
 }
 
 /// A lease to give back.
@@ -84,6 +116,10 @@ pub trait LeaseRepo: Send {
         from: Option<Timestamp>,
     ) -> Result<(), StoreError>;
 
+    /// Says what a session is to do besides running, instead of what was said before. A device that
+    /// never was wanted nor claimed is left out.
+    async fn send_on(&mut self, device: DeviceId, errand: &Errand) -> Result<(), StoreError>;
+
     /// Claims at most `limit` devices that are wanted and that nobody holds, those first that wait
     /// longest. One that somebody is writing to this moment is left for the next time.
     async fn claim(
@@ -108,6 +144,14 @@ pub trait LeaseRepo: Send {
 
     /// Gives leases back. Those that another one holds by now are left alone.
     async fn release(&mut self, node: Uuid, leases: &[Release]) -> Result<(), StoreError>;
+
+    /// The leases of the installation with what their devices are called, newest device first.
+    async fn list(&mut self, page: PageRequest) -> Result<Page<Held>, StoreError>;
+
+    /// Whether a fence still holds: nobody claimed its device since, and nobody does before the unit of
+    /// work ends. Whoever writes down what became of a session asks first; what an owner of before has
+    /// to say is not true any more.
+    async fn holds(&mut self, fence: Fence) -> Result<bool, StoreError>;
 
     /// The leases of devices; those that never were wanted nor claimed have none.
     async fn of(&mut self, devices: &[DeviceId]) -> Result<Vec<Lease>, StoreError>;

@@ -16,6 +16,7 @@
 mod authenticator;
 pub mod device;
 mod devices;
+pub mod health;
 pub mod lease;
 pub mod meta;
 mod meta_apps;
@@ -28,8 +29,10 @@ pub mod settings;
 pub use authenticator::Authenticator;
 pub use device::{Device, DeviceSettings, DeviceState, NewDevice, RecentDevices, UncertainPolicy};
 pub use devices::{
-    BAN_RISK, CreatedDevice, DeviceError, DevicePatch, Devices, NewPaired, Registration,
+    AT_REST, BAN_RISK, CreatedDevice, DeviceError, DevicePatch, Devices, MOST_NUMBERS, NewPaired,
+    Registration,
 };
+pub use health::{Health, HealthWord};
 pub use lease::{Lease, LeaseRepo, LeasesWork};
 pub use meta::{MetaApp, MetaWork, NewMetaApp, WebhookApp, installation_app};
 pub use meta_apps::{MetaAppError, MetaApps};

@@ -38,6 +38,8 @@ pub struct PacingSettings {
     pub retry: Option<Retry>,
     /// When offers are not sent.
     pub quiet: QuietChoice,
+    /// How a new number gets used to writing to people who never wrote to it.
+    pub warm_up: WarmUp,
 }
 
 /// The pause between two messages: somewhere from `min` to `max`, and up to `jitter` more.
@@ -84,6 +86,66 @@ pub enum QuietChoice {
     Own(QuietHours),
 }
 
+/// How a new number gets used to writing to people who never wrote to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "plan", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WarmUp {
+    /// [`WarmUpPlan::USUAL`] on paired devices, nothing on others.
+    #[default]
+    Usual,
+    /// Not at all.
+    Off,
+    /// By a plan of its own; on paired devices only.
+    Own(WarmUpPlan),
+}
+
+impl WarmUp {
+    /// The plan of a paired device.
+    pub const fn plan(self) -> Option<WarmUpPlan> {
+        match self {
+            Self::Usual => Some(WarmUpPlan::USUAL),
+            Self::Off => None,
+            Self::Own(plan) => Some(plan),
+        }
+    }
+}
+
+/// So many messages to new contacts on the day on which a number connected first, more each day, and
+/// any number after the last day. Days are the account's, by its time zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WarmUpPlan {
+    /// Days.
+    pub days: u32,
+    /// Messages to new contacts on the first day.
+    pub first_day: u32,
+    /// By how many percent a day has more than the one before.
+    pub growth_percent: u32,
+}
+
+impl WarmUpPlan {
+    /// 20, 30, 45, 67, 100, 150, 225, 337 … for two weeks. WhatsApp says no figures. New numbers are
+    /// reported to be locked or banned after 17 to 20 messages to strangers on one day (yowsup #63,
+    /// `WebWhatsapp-Wrapper` #416, alright #136), which is why the first day has 20; the growth is
+    /// below the 1.8 of `baileys-antiban`, and after a week the usual 300 a day of
+    /// [`PacingSettings::careful`] are less than the plan.
+    pub const USUAL: Self = Self { days: 14, first_day: 20, growth_percent: 50 };
+
+    /// How many messages to new contacts a day of the plan has, the first being 1; `None` after the
+    /// last.
+    pub fn most(&self, day: u32) -> Option<u32> {
+        if day > self.days {
+            return None;
+        }
+        let grown = |most: u64, _| {
+            let more = most.saturating_mul(100 + u64::from(self.growth_percent)) / 100;
+            more.min(u64::from(MOST_SENDS))
+        };
+        let most = (1..day).fold(u64::from(self.first_day), grown);
+        u32::try_from(most).ok()
+    }
+}
+
 /// Hours of the account's day in which offers are not sent; never answers and one-time passwords.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuietHours {
@@ -128,6 +190,7 @@ impl PacingSettings {
             per_second: None,
             retry: Some(Retry { times: 3, after_seconds: 10 * 60 }),
             quiet: QuietChoice::Account,
+            warm_up: WarmUp::Usual,
         }
     }
 
@@ -155,6 +218,11 @@ impl PacingSettings {
         if let Some(retry) = self.retry {
             bound("settings.pacing.retry.times", retry.times, 0, MOST_RETRIES)?;
             bound("settings.pacing.retry.after_seconds", retry.after_seconds, 1, DAY)?;
+        }
+        if let WarmUp::Own(plan) = self.warm_up {
+            bound("settings.pacing.warm_up_plan.days", plan.days, 1, 90)?;
+            bound("settings.pacing.warm_up_plan.first_day", plan.first_day, 1, 10_000)?;
+            bound("settings.pacing.warm_up_plan.growth_percent", plan.growth_percent, 0, 200)?;
         }
         match self.quiet {
             QuietChoice::Own(hours) => hours.check("settings.pacing.quiet_hours"),
@@ -289,6 +357,20 @@ mod tests {
         let careful = serde_json::to_value(PacingSettings::careful()).expect("it writes");
         let read: PacingSettings = serde_json::from_value(careful).expect("it reads");
         assert_eq!(read, PacingSettings::careful());
+    }
+
+    #[test]
+    fn a_plan_grows_day_by_day_and_ends() {
+        let days: Vec<_> = (1..=8).map(|day| WarmUpPlan::USUAL.most(day)).collect();
+        assert_eq!(days, [20, 30, 45, 67, 100, 150, 225, 337].map(Some));
+        assert!(WarmUpPlan::USUAL.most(14).is_some());
+        assert_eq!(WarmUpPlan::USUAL.most(15), None);
+        let steep = WarmUpPlan { days: 90, first_day: 10_000, growth_percent: 200 };
+        assert_eq!(steep.most(90), Some(MOST_SENDS));
+        let mut settings = PacingSettings::careful();
+        settings.warm_up = WarmUp::Own(WarmUpPlan { days: 0, ..WarmUpPlan::USUAL });
+        let refused = settings.check().expect_err("no plan has no days");
+        assert_eq!(refused.field, "settings.pacing.warm_up_plan.days");
     }
 
     #[test]

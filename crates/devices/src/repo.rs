@@ -4,10 +4,12 @@ use async_trait::async_trait;
 use kabar_accounts::AccountsWork;
 use kabar_channel::DeviceAddress;
 use kabar_core::{
-    DeviceId, InstallationScope, Page, PageRequest, PhoneNumber, Scope, StoreError, Timestamp, Work,
+    AccountId, DeviceId, InstallationScope, Page, PageRequest, PhoneNumber, Scope, StoreError,
+    Timestamp, Work,
 };
 
 use crate::device::{Device, DeviceState, NewDevice};
+use crate::health::{Day, DayCounts, HealthWord, day_of};
 use crate::lease::LeasesWork;
 use crate::meta::MetaWork;
 use crate::pacing::AccountPacing;
@@ -25,6 +27,9 @@ pub trait DevicesWork: Work {
 
     /// What a tenant sets for the pace of all its devices.
     fn pacing_rules(&self, scope: Scope) -> Box<dyn PacingRulesRepo + '_>;
+
+    /// What happened to devices by day, for the ban guard.
+    fn device_days(&self, scope: InstallationScope) -> Box<dyn DeviceDays + '_>;
 }
 
 /// What the use cases of this crate need of one unit of work.
@@ -74,6 +79,62 @@ pub trait PacingRulesRepo: Send {
     async fn set(&mut self, rules: &AccountPacing) -> Result<(), StoreError>;
 }
 
+/// What happened to a device, on the day that it counts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Note {
+    /// The device.
+    pub device: DeviceId,
+    /// The day, and how much more of what.
+    pub day: Day,
+}
+
+impl Note {
+    /// What happened at a time.
+    pub const fn at(device: DeviceId, at: Timestamp, counts: DayCounts) -> Self {
+        Self { device, day: Day { day: day_of(at), counts } }
+    }
+}
+
+/// A paired device whose health is to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patient {
+    /// The device.
+    pub device: DeviceId,
+    /// Its account.
+    pub account: AccountId,
+    /// What was found the last time.
+    pub word: Option<HealthWord>,
+    /// Its days, in no order.
+    pub days: Vec<Day>,
+}
+
+/// What happened to devices by day: sums, so that nobody reads messages to know how a device is.
+#[async_trait]
+pub trait DeviceDays: Send {
+    /// Adds what happened, in the unit of work in which it did.
+    async fn add(&mut self, notes: &[Note]) -> Result<(), StoreError>;
+
+    /// The days of a device from one on.
+    async fn since(&mut self, device: DeviceId, day: i64) -> Result<Vec<Day>, StoreError>;
+
+    /// The paired devices to which something happened from the day `active` on, and those that were
+    /// not well when somebody looked last, with their days from `since` on; at most `limit`, by id,
+    /// after the one given.
+    async fn patients(
+        &mut self,
+        active: i64,
+        since: i64,
+        after: Option<DeviceId>,
+        limit: u16,
+    ) -> Result<Vec<Patient>, StoreError>;
+
+    /// Stores what was found about devices.
+    async fn set_health(&mut self, found: &[(DeviceId, HealthWord)]) -> Result<(), StoreError>;
+
+    /// Forgets the days before one; returns how many.
+    async fn forget(&mut self, before: i64) -> Result<u64, StoreError>;
+}
+
 /// Every device of the installation.
 #[async_trait]
 pub trait DeviceRegistry: Send {
@@ -100,6 +161,7 @@ pub trait DeviceRegistry: Send {
     async fn own_numbers(&mut self, numbers: &[String]) -> Result<Vec<String>, StoreError>;
 
     /// Stores the number that a device was found to have, and the name that its owner goes by.
+    /// Another number than before was not connected yet.
     async fn set_owner(
         &mut self,
         id: DeviceId,
@@ -108,7 +170,8 @@ pub trait DeviceRegistry: Send {
         at: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Stores a state. `false` if it was that state already.
+    /// Stores a state, and when the device was connected for the first time. `false` if it was that
+    /// state already, for that reason.
     async fn set_state(
         &mut self,
         id: DeviceId,

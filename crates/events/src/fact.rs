@@ -147,6 +147,15 @@ pub enum Fact {
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// There is a new code that pairs a device. The code itself is read where it is shown.
+    DevicePairing {
+        /// The device.
+        device_id: DeviceId,
+        /// What is done with it: `scan` or `type`.
+        method: &'static str,
+        /// Until when it works.
+        expires_at: Timestamp,
+    },
     /// A device was removed.
     DeviceRemoved {
         /// The device.
@@ -159,6 +168,15 @@ pub enum Fact {
         device_id: Option<DeviceId>,
         /// The network's word for it.
         field: String,
+    },
+    /// How likely a paired device is to be banned changed.
+    DeviceHealth {
+        /// The device.
+        device_id: DeviceId,
+        /// The new word: `good`, `watch` or `poor`.
+        health: String,
+        /// The word before.
+        previous: String,
     },
     /// A rule was created, changed or removed.
     RuleChanged {
@@ -345,6 +363,8 @@ impl Fact {
             Self::DeviceState { .. } => "device.state",
             Self::DeviceRemoved { .. } => "device.removed",
             Self::DeviceNotice { .. } => "device.notice",
+            Self::DevicePairing { .. } => "device.pairing",
+            Self::DeviceHealth { .. } => "device.health",
             Self::RuleChanged { .. } => "rule.changed",
             Self::AutoAnswered { .. } => "message.answered",
             Self::TemplateChanged { .. } => "template.changed",

@@ -38,6 +38,7 @@ const fn bit(topic: Topic) -> u8 {
         Topic::Outbox => 1,
         Topic::Jobs => 2,
         Topic::Events => 4,
-        _ => 8,
+        Topic::Sessions => 8,
+        _ => 16,
     }
 }

@@ -12,6 +12,7 @@ pub struct LocalWake {
     outbox: Bell,
     jobs: Bell,
     events: Bell,
+    sessions: Bell,
     other: Bell,
 }
 
@@ -27,6 +28,7 @@ impl LocalWake {
             Topic::Outbox => &self.outbox,
             Topic::Jobs => &self.jobs,
             Topic::Events => &self.events,
+            Topic::Sessions => &self.sessions,
             _ => &self.other,
         }
     }

@@ -27,9 +27,9 @@
 //! | feature | default | what |
 //! |---|---|---|
 //! | (none) | | the official Cloud API channel on SQLite and PostgreSQL |
+//! | `qr-session` | no | paired devices, the unofficial channel |
 //!
-//! The unofficial QR channel will be the feature `qr-session`, off by default, because it links
-//! code under the AGPL; see `docs/licensing.md`.
+//! `qr-session` is off by default because it links code under the AGPL; see `docs/licensing.md`.
 
 mod platform;
 pub mod prelude;

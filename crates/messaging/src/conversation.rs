@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use kabar_channel::{Channels, MessageKey, SendError};
+use kabar_channel::{Channels, DeviceLink, MessageKey, Recipient, SendError};
 use kabar_core::page::ParseCursorError;
 use kabar_core::permission::{ReadMessages, SendMessages};
 use kabar_core::{
-    AccountId, Clock, ContactId, ConversationId, DeviceId, Grant, InstallationScope, Page,
-    PageRequest, Store, Timestamp,
+    AccountId, Clock, ContactId, ConversationId, DeviceId, Grant, Page, PageRequest, Scope, Store,
+    Timestamp,
 };
 
-use crate::message::{Direction, MessageFilter};
+use crate::message::{Direction, Message, MessageFilter};
 use crate::repo::RoadWork;
 use crate::send::MessageError;
 
@@ -102,10 +102,7 @@ impl Conversations {
         id: ConversationId,
         typing: bool,
     ) -> Result<Conversation, MessageError> {
-        let newest = self.newest_incoming(grant, id).await?;
-        if let Some((key, device)) = newest {
-            self.tell_network(device, &key, typing).await?;
-        }
+        self.tell_network(grant, id, typing).await?;
         let work = self.store.begin().await?;
         let mut repo = work.conversations(grant.scope());
         repo.mark_read(id, self.clock.now()).await?;
@@ -115,47 +112,56 @@ impl Conversations {
         Ok(conversation)
     }
 
-    async fn newest_incoming(
+    async fn tell_network(
         &self,
         grant: &Grant<SendMessages>,
         id: ConversationId,
-    ) -> Result<Option<(MessageKey, DeviceId)>, MessageError> {
+        typing: bool,
+    ) -> Result<(), MessageError> {
+        let Some((link, chat, unread)) = self.unread(grant.scope(), id).await? else {
+            return Ok(());
+        };
+        let Some(port) = self.channels.get(&link.channel).and_then(|ports| ports.read_receipts())
+        else {
+            return Ok(());
+        };
+        match port.mark_read(&link, &chat, &unread, typing).await {
+            // The network knows nothing of so old a message; here it is read all the same.
+            Ok(()) | Err(SendError::Refused { .. }) => Ok(()),
+            Err(error) => Err(MessageError::Channel(error)),
+        }
+    }
+
+    /// What nobody has read of a conversation, newest first, and the newest in any case; with whom it
+    /// is, and over what.
+    async fn unread(
+        &self,
+        scope: Scope,
+        id: ConversationId,
+    ) -> Result<Option<(DeviceLink, Recipient, Vec<MessageKey>)>, MessageError> {
         let work = self.store.read().await?;
-        let conversation = work.conversations(grant.scope()).get(id).await?;
+        let conversation = work.conversations(scope).get(id).await?;
         let conversation = conversation.ok_or(MessageError::NoSuchConversation)?;
         let filter = MessageFilter {
             conversation: Some(id),
             direction: Some(Direction::In),
             ..MessageFilter::default()
         };
-        let page = PageRequest::new(Some(1), None);
-        let newest = work.messages(grant.scope()).list(&filter, page).await?;
-        let key = newest.items.into_iter().next().and_then(|message| message.wire_id);
-        Ok(key.map(|wire_id| (MessageKey::id(wire_id), conversation.device)))
+        let limit = u16::try_from(conversation.unread).unwrap_or(u16::MAX);
+        let page = PageRequest::new(Some(limit), None);
+        let unread = work.messages(scope).list(&filter, page).await?.items;
+        let device = work.devices(scope).get(conversation.device).await?;
+        let contacts = work.contacts(scope).by_ids(&[conversation.contact]).await?;
+        let (Some(device), Some(contact)) = (device, contacts.into_iter().next()) else {
+            return Ok(None);
+        };
+        let chat = contact.recipient(&device.namespace());
+        Ok(Some((device.link(), chat, unread.iter().filter_map(key).collect())))
     }
+}
 
-    async fn tell_network(
-        &self,
-        device: DeviceId,
-        key: &MessageKey,
-        typing: bool,
-    ) -> Result<(), MessageError> {
-        let work = self.store.read().await?;
-        let scope = InstallationScope::system("read_receipts");
-        let devices = work.device_registry(scope).by_ids(&[device]).await?;
-        drop(work);
-        let Some(device) = devices.into_iter().next() else {
-            return Ok(());
-        };
-        let link = device.link();
-        let Some(port) = self.channels.get(&link.channel).and_then(|ports| ports.read_receipts())
-        else {
-            return Ok(());
-        };
-        match port.mark_read(&link, key, typing).await {
-            // The network knows nothing of so old a message; here it is read all the same.
-            Ok(()) | Err(SendError::Refused { .. }) => Ok(()),
-            Err(error) => Err(MessageError::Channel(error)),
-        }
-    }
+/// How the network names a message that came in.
+fn key(message: &Message) -> Option<MessageKey> {
+    let sender = message.author.as_ref().and_then(|author| author.address.clone());
+    Some(MessageKey { sender, ..MessageKey::id(message.wire_id.clone()?) })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kabar_channel::incoming::Pricing;
 use kabar_channel::{
-    Choice, Content, ContentKind, Fallback, IncomingContent, MessageKey, Prepared, Reason,
+    Author, Choice, Content, ContentKind, Fallback, IncomingContent, MessageKey, Prepared, Reason,
     Recipient,
 };
 use kabar_core::{
@@ -169,9 +169,6 @@ impl Purpose {
             Self::Marketing => 2,
         }
     }
-
-    /// Every priority, first to last.
-    pub const PRIORITIES: &'static [i16] = &[0, 1, 2];
 }
 
 words! {
@@ -272,6 +269,8 @@ pub struct Message {
     pub wire_id: Option<String>,
     /// What makes an incoming message the same message, per device.
     pub dedupe_key: Option<String>,
+    /// Who wrote it, when it came in from a group.
+    pub author: Option<Author>,
     /// The message of ours that it answers or quotes.
     pub reply_to_id: Option<MessageId>,
     /// The same, as the network names it.

@@ -12,6 +12,8 @@ use kabar_core::{
     ContactId, IdSource, InstallationScope, MessageId, Scope, Store, StoreError, Timestamp, Topic,
     Wake,
 };
+use kabar_devices::health::DayCounts;
+use kabar_devices::repo::Note;
 use kabar_jobs::{ClaimedJob, Job, JobEnd, JobError, NewJob};
 use serde::Deserialize;
 
@@ -96,11 +98,12 @@ static USUAL: LazyLock<Option<PreferenceWords>> =
     LazyLock::new(|| OptOutSettings::default().compiled().ok());
 
 /// Carries out what is asked by the messages that are a stop or start word, whole; returns the jobs
-/// that confirm it. Nothing else is to answer those messages.
+/// that confirm it, and notes who stopped. Nothing else is to answer those messages.
 pub(crate) async fn heed(
     work: &(dyn RoadWork + '_),
     scope: Scope,
     messages: &[&Message],
+    notes: &mut Vec<Note>,
     ids: &dyn IdSource,
     now: Timestamp,
 ) -> Result<Vec<(MessageId, NewJob)>, StoreError> {
@@ -147,6 +150,10 @@ pub(crate) async fn heed(
             PreferenceChange::Stopped => &settings.stop_reply,
             _ => &settings.start_reply,
         };
+        if change == PreferenceChange::Stopped && !changed.is_empty() {
+            let counts = DayCounts { stopped: 1, ..DayCounts::default() };
+            notes.push(Note::at(message.device, now, counts));
+        }
         if !changed.is_empty() && reply.is_some() {
             jobs.push((message.id, confirmation(message, change, ids, now)));
         }

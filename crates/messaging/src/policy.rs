@@ -8,6 +8,7 @@ use kabar_core::Timestamp;
 use kabar_devices::{DeviceSettings, UncertainPolicy};
 
 use crate::message::{Message, Status};
+use crate::pacing::Blocked;
 use crate::repo::after;
 
 /// Tries of one message before it fails.
@@ -35,6 +36,8 @@ pub enum DeviceEffect {
         /// The network's code.
         code: String,
     },
+    /// Nothing is sent to people who never wrote to it before this time.
+    NewContacts(Blocked),
     /// It cannot send until somebody mends it; it is tried again after this time.
     Down {
         /// Until when it is left alone.
@@ -81,11 +84,12 @@ pub fn failed(
             try_again(message, Status::Held, until, now);
             DeviceEffect::Pause { until, code: error.reason().code.clone() }
         }
-        SendError::NewContactsBlocked { until, .. } => {
+        SendError::NewContactsBlocked { until, assumed, reason } => {
             message.attempts = message.attempts.saturating_sub(1);
             let until = (*until).max(after(now, SHORTEST_WAIT));
             try_again(message, Status::Held, until, now);
-            DeviceEffect::None
+            let code = reason.code.parse().ok();
+            DeviceEffect::NewContacts(Blocked { until, assumed: *assumed, code })
         }
         SendError::DeviceDown { reason } => {
             let until = after(now, DEVICE_REST);

@@ -125,6 +125,13 @@ pub trait ConversationRepo: Send {
         wrote: Wrote,
     ) -> Result<Vec<(ConversationId, Lane)>, StoreError>;
 
+    /// Notes that contacts wrote in conversations; returns the device of each in which we had written
+    /// first and they answered now, and when we had. Asked before what was heard is noted.
+    async fn answered(
+        &mut self,
+        heard: &[(ConversationId, Timestamp)],
+    ) -> Result<Vec<(DeviceId, Timestamp)>, StoreError>;
+
     /// Notes what was heard in conversations, the names that their contacts gave themselves where they
     /// changed, and what the log says of it: everything at once where the database can.
     async fn hear(
@@ -196,6 +203,44 @@ pub struct LaneEntry {
     pub priority: i16,
     /// When the first of them may go.
     pub ready_at: Timestamp,
+    /// Whether the device may be one with a ban guard: then it is looked up whether the contact ever
+    /// wrote to it.
+    pub guarded: bool,
+}
+
+/// The lanes of a device that are claimed in the order of their times: those of one priority, with
+/// contacts that the ban guard asks about or with the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Line {
+    /// The priority.
+    pub priority: i16,
+    /// Whether its contacts never wrote to the device, on a channel where that matters.
+    pub new_contact: bool,
+}
+
+impl Line {
+    /// Every line, first to last.
+    pub const ALL: &'static [Self] = &[
+        Self::known(0),
+        Self::new_contacts(0),
+        Self::known(1),
+        Self::new_contacts(1),
+        Self::known(2),
+        Self::new_contacts(2),
+    ];
+
+    const fn known(priority: i16) -> Self {
+        Self { priority, new_contact: false }
+    }
+
+    const fn new_contacts(priority: i16) -> Self {
+        Self { priority, new_contact: true }
+    }
+
+    /// Whether its messages wait for caps only.
+    pub const fn is_live(self) -> bool {
+        self.priority == 0
+    }
 }
 
 /// A device with a lane that is ready.
@@ -203,8 +248,8 @@ pub struct LaneEntry {
 pub struct ReadyDevice {
     /// The device.
     pub device: DeviceId,
-    /// The priorities of its ready lanes, first to last.
-    pub priorities: Vec<i16>,
+    /// The lines of its ready lanes, first to last.
+    pub lines: Vec<Line>,
 }
 
 /// A claim on lanes of a device.
@@ -227,6 +272,8 @@ pub struct ClaimedLane {
     pub lane: Lane,
     /// Proves the claim: grows with every claim of the lane.
     pub fence: i64,
+    /// Whether the contact never wrote to the device, on a channel where that matters.
+    pub new_contact: bool,
     /// The message at its head; `None` if the line is empty, or its head is being changed by
     /// somebody else.
     pub head: Option<Message>,
@@ -264,12 +311,12 @@ pub trait OutboxRepo: Send {
     /// When the next lane that is not ready yet will be; `None` if there is none.
     async fn next_ready(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Claims at most `limit` ready lanes of a device in the order of these priorities, and returns
-    /// their heads.
+    /// Claims at most `limit` ready lanes of a device in the order of these lines, and returns their
+    /// heads.
     async fn claim(
         &mut self,
         claim: LaneClaim,
-        priorities: &[i16],
+        lines: &[Line],
         limit: u16,
     ) -> Result<Vec<ClaimedLane>, StoreError>;
 
@@ -319,6 +366,20 @@ pub trait OutboxRepo: Send {
         &mut self,
         contacts: &[ContactId],
     ) -> Result<Vec<(ContactId, StopScope)>, StoreError>;
+
+    /// Which of these lanes are with contacts that the ban guard asks about.
+    async fn new_contacts(&mut self, lanes: &[Lane]) -> Result<Vec<Lane>, StoreError>;
+
+    /// Notes that the contacts of these lanes wrote: the ban guard asks about them no more.
+    async fn known(&mut self, lanes: &[Lane]) -> Result<(), StoreError>;
+
+    /// Notes that we wrote in these conversations, as far as their contacts never did; returns the
+    /// device of each in which that was for the first time.
+    async fn contacted(
+        &mut self,
+        conversations: &[ConversationId],
+        at: Timestamp,
+    ) -> Result<Vec<DeviceId>, StoreError>;
 
     /// How many messages wait, for health.
     async fn waiting(&mut self) -> Result<u64, StoreError>;

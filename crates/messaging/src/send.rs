@@ -354,6 +354,7 @@ pub(crate) fn lane_entry(message: &Message) -> LaneEntry {
         account: message.account,
         priority: message.purpose.priority(),
         ready_at: message.due_at.max(message.next_at),
+        guarded: true,
     }
 }
 

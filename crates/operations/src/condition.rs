@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use chrono::TimeDelta;
 use kabar_core::{AccountId, DeviceId, Timestamp};
+use kabar_devices::HealthWord;
 
 use crate::settings::{AccountAlerts, ProviderAlerts};
 use crate::vitals::{DeviceVitals, Space, Vitals};
@@ -46,6 +47,8 @@ conditions! {
     DeviceDown = "device_down";
     /// The network rates a device's quality as low.
     DeviceQuality = "device_quality";
+    /// A paired device is likely to be banned.
+    DeviceHealth = "device_health";
     /// A device's chats could go on, and do not.
     OutboxStuck = "outbox_stuck";
     /// Many messages of an account became uncertain lately.
@@ -159,6 +162,10 @@ fn of_device(
     {
         let detail = format!("the quality of the device \"{name}\" is {quality}");
         add(Condition::DeviceQuality, detail, patience);
+    }
+    if device.health == Some(HealthWord::Poor) {
+        let detail = format!("the health of the device \"{name}\" is poor: it may be banned");
+        add(Condition::DeviceHealth, detail, TimeDelta::zero());
     }
     let stuck = device.oldest_ready.map(|since| now - since);
     // A device that is down says enough.

@@ -14,6 +14,7 @@ mod alert;
 mod condition;
 mod letter;
 mod repo;
+mod review;
 mod settings;
 mod vitals;
 mod watch;

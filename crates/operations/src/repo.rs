@@ -5,6 +5,7 @@ use kabar_accounts::AccountsWork;
 use kabar_core::{
     AccountId, AlertId, InstallationScope, Page, PageRequest, Scope, StoreError, Timestamp, Work,
 };
+use kabar_devices::DevicesWork;
 use kabar_events::EventsWork;
 use kabar_jobs::MailsWork;
 use serde_json::Value;
@@ -22,8 +23,14 @@ pub trait OperationsWork: Work {
 }
 
 /// What the watch needs.
-pub trait OperationsUse: OperationsWork + AccountsWork + EventsWork + MailsWork {}
-impl<T: OperationsWork + AccountsWork + EventsWork + MailsWork + ?Sized> OperationsUse for T {}
+pub trait OperationsUse:
+    OperationsWork + AccountsWork + DevicesWork + EventsWork + MailsWork
+{
+}
+impl<T> OperationsUse for T where
+    T: OperationsWork + AccountsWork + DevicesWork + EventsWork + MailsWork + ?Sized
+{
+}
 
 /// The vitals and alerts of the installation.
 #[async_trait]

@@ -1,6 +1,7 @@
 //! What is read to know how an installation is.
 
 use kabar_core::{AccountId, DeviceId, Timestamp};
+use kabar_devices::HealthWord;
 
 /// The state of an installation at one time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct DeviceVitals {
     pub state: String,
     /// The network's word for its quality.
     pub quality: Option<String>,
+    /// How likely it is to be banned, when somebody looked last.
+    pub health: Option<HealthWord>,
     /// Since when its longest-waiting chat could go on, where nothing holds it back.
     pub oldest_ready: Option<Timestamp>,
 }

@@ -21,17 +21,18 @@ use crate::alert::{Alert, Step};
 use crate::condition::{Condition, Finding, Subject, find};
 use crate::letter;
 use crate::repo::OperationsUse;
+use crate::review;
 use crate::settings::{AccountAlerts, ProviderAlerts, SettingsError};
 use crate::vitals::{Disk, Space, Vitals};
 
 /// How often the installation is checked, by whichever node comes first.
 pub const PERIOD: TimeDelta = TimeDelta::seconds(60);
 /// Some nodes' clocks are early.
-const SLACK: TimeDelta = TimeDelta::seconds(5);
+pub(crate) const SLACK: TimeDelta = TimeDelta::seconds(5);
 /// Owners of an account that are told.
 const MOST_OWNERS: u16 = 10;
 const NAME: &str = "alerts";
-const SCOPE: InstallationScope = InstallationScope::system("alerts");
+pub(crate) const SCOPE: InstallationScope = InstallationScope::system("alerts");
 
 /// What one check led to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -96,6 +97,7 @@ impl Watch {
         if !work.operations(SCOPE).take_turn(NAME, now, now - PERIOD + SLACK).await? {
             return Ok(Checked::default());
         }
+        review::due(&*work, now).await?;
         let settings = settings(&*work).await?;
         let vitals = work.operations(SCOPE).vitals(now).await?;
         let findings = found(&vitals, self.disk.space(), now, &settings);

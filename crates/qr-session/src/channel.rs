@@ -9,7 +9,7 @@ use kabar_channel::{
     Accepted, Capabilities, Channel, ChannelKind, Content, DeviceLink, Outgoing, Prepared, Reason,
     SendError,
 };
-use kabar_core::{Clock, IdSource, MessageId};
+use kabar_core::{Clock, IdSource, MessageId, Timestamp};
 use tokio::time::timeout;
 use whatsapp_rust::ClientError;
 use whatsapp_rust::download::MediaType;
@@ -29,8 +29,8 @@ use crate::wire_id::wire_id;
 
 /// How long a message waits for a session that is not connected before it is looked at again.
 const NOT_CONNECTED: std::time::Duration = std::time::Duration::from_secs(5);
-/// For how long new contacts are left alone after a refusal that names no end: what WhatsApp's
-/// quotas for new chats are counted by.
+/// For how long new contacts are left alone after a refusal that names no end: what users report of
+/// such restrictions (Baileys #2131), and what quotas for new chats are counted by.
 const NEW_CONTACTS: TimeDelta = TimeDelta::hours(24);
 
 /// The channel of paired sessions.
@@ -98,18 +98,35 @@ impl QrChannel {
     }
 
     /// What the server said means this for the message.
-    fn refused(&self, code: &str) -> SendError {
+    async fn refused(&self, session: &Session, code: &str) -> SendError {
         let reason = Reason::new(code, explanation(code));
         match code {
-            "463" | "475" => SendError::NewContactsBlocked {
-                until: self.clock.now() + NEW_CONTACTS,
-                assumed: true,
-                reason,
-            },
+            "463" | "475" => {
+                let told = if code == "463" { self.lock_ends(session).await } else { None };
+                let until = told.unwrap_or_else(|| self.clock.now() + NEW_CONTACTS);
+                SendError::NewContactsBlocked { until, assumed: told.is_none(), reason }
+            }
             "429" => SendError::SlowDown { after: None, reason },
             "500" | "503" => SendError::Retry { after: None, reason },
             _ => SendError::Refused { reason },
         }
+    }
+
+    /// Until when the account may not begin chats, as WhatsApp says when it is asked.
+    async fn lock_ends(&self, session: &Session) -> Option<Timestamp> {
+        let asked = session.client().mex();
+        let asked = asked.fetch_reachout_timelock();
+        let lock = match timeout(self.settings.acknowledged_within, asked).await {
+            Ok(Ok(lock)) => lock,
+            Ok(Err(error)) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "session.lock_ends");
+                return None;
+            }
+            Err(_) => return None,
+        };
+        let seconds: i64 = lock.time_enforcement_ends?.parse().ok()?;
+        let ends = Timestamp::from_timestamp(seconds, 0)?;
+        (lock.is_active? && ends > self.clock.now()).then_some(ends)
     }
 }
 
@@ -169,7 +186,7 @@ impl Channel for QrChannel {
         }
         match timeout(self.settings.acknowledged_within, said).await {
             Ok(Ok(Said::Taken)) => Ok(Accepted::new(id)),
-            Ok(Ok(Said::Refused(code))) => Err(self.refused(&code)),
+            Ok(Ok(Said::Refused(code))) => Err(self.refused(&session, &code).await),
             Ok(Err(_)) => Err(uncertain("the connection ended before WhatsApp acknowledged it")),
             Err(_) => {
                 session.acks().give_up(&id);

@@ -130,7 +130,10 @@ async fn store(
 }
 
 /// Whether a device has a session. What a pairing that came to nothing left is none.
-async fn is_paired(vault: &dyn SessionVault, device: DeviceId) -> Result<bool, ImportError> {
+pub(crate) async fn is_paired(
+    vault: &dyn SessionVault,
+    device: DeviceId,
+) -> Result<bool, ImportError> {
     let stored = vault.get(device, DEVICE, &[only()]).await?;
     let Some(item) = stored.first() else {
         return Ok(false);
@@ -144,7 +147,7 @@ struct About {
     source: Source,
 }
 
-fn about(source: Source) -> Result<Item, ImportError> {
+pub(crate) fn about(source: Source) -> Result<Item, ImportError> {
     let about = serde_json::to_vec(&About { source });
     let about = about.map_err(|error| ImportError::field("source", error))?;
     Ok(Item::new(only(), Bytes::from(about)))

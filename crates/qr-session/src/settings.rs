@@ -28,6 +28,9 @@ pub struct QrSettings {
     /// Whether sessions that were paired on a sandbox are run. Never on WhatsApp's own servers: it
     /// does not know them.
     pub sandbox: bool,
+    /// Whether websockets are dialled on this machine alone, as seen on the connected socket: for
+    /// builds that do not check the server's certificates.
+    pub loopback_only: bool,
 }
 
 impl Default for QrSettings {
@@ -41,6 +44,7 @@ impl Default for QrSettings {
             connects_per_second: 40,
             acknowledged_within: ACKNOWLEDGED_WITHIN,
             sandbox: false,
+            loopback_only: false,
         }
     }
 }

@@ -3,6 +3,9 @@
 //! A process, a *node*, claims the sessions that are wanted and that nobody runs, renews its leases,
 //! and ends what it lost. See [`kabar_devices::lease`] for the promise behind it.
 
+mod deaf;
+mod errands;
+mod list;
 mod reactions;
 
 use std::collections::HashMap;
@@ -12,10 +15,10 @@ use std::time::{Duration, Instant};
 use kabar_channel::ports::MediaSource;
 use kabar_channel::{Fence, Intake, SessionVault};
 use kabar_core::{
-    Clock, DeviceId, IdSource, InstallationScope, Store, StoreError, Timestamp, Wake,
+    Clock, DeviceId, IdSource, InstallationScope, Store, StoreError, Timestamp, Topic, Wake,
 };
 use kabar_devices::DevicesUse;
-use kabar_devices::lease::{Lease, RENEW_EVERY, Release};
+use kabar_devices::lease::{Errand, Lease, RENEW_EVERY, Release};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
@@ -26,11 +29,14 @@ use crate::backend::VaultBackend;
 use crate::channel::QrChannel;
 use crate::gate::Gate;
 use crate::http::Http;
+use crate::leases::Leases;
+use crate::line::{Line, LineError};
 use crate::ownership::Ownership;
 use crate::session::news::Told;
 use crate::session::{Session, Shared};
 use crate::sessions::Sessions;
 use crate::settings::QrSettings;
+use crate::version::Versions;
 
 const SCOPE: InstallationScope = InstallationScope::system("sessions");
 /// Sessions that are claimed at once: the others are left to nodes that have as much room.
@@ -41,6 +47,11 @@ const STARTING: usize = 8;
 const RENEWED_WITHIN: Duration = Duration::from_secs(2);
 /// From when a session may be claimed again that could not be started here.
 const START_AGAIN: chrono::TimeDelta = chrono::TimeDelta::seconds(30);
+
+/// How long a step waits for more to become wanted: many devices are often connected at once.
+const GATHER: Duration = Duration::from_millis(100);
+
+pub use list::{SessionHealth, SessionRow};
 
 /// What a supervisor needs.
 #[derive(Clone)]
@@ -67,8 +78,14 @@ pub struct Parts {
 
 /// The channel cannot be set up.
 #[derive(Debug, thiserror::Error)]
-#[error("the HTTP client for files cannot be made")]
-pub struct SetUpError(#[from] reqwest::Error);
+pub enum SetUpError {
+    /// Files cannot be reached.
+    #[error("the HTTP client for files cannot be made")]
+    Files(#[from] reqwest::Error),
+    /// WhatsApp cannot be reached.
+    #[error(transparent)]
+    Line(#[from] LineError),
+}
 
 /// Runs the sessions of a process. Cheap to clone.
 #[derive(Clone)]
@@ -81,6 +98,7 @@ pub(crate) struct Inner {
     ownership: Ownership,
     starting: Mutex<HashMap<DeviceId, u64>>,
     starters: Semaphore,
+    remedies: deaf::Remedies,
     told: tokio::sync::Mutex<UnboundedReceiver<Told>>,
 }
 
@@ -96,17 +114,19 @@ impl Supervisor {
     /// A supervisor, and the channel over the sessions that it runs.
     ///
     /// # Errors
-    /// The HTTP client for files cannot be made.
+    /// [`SetUpError`].
     pub fn new(parts: Parts) -> Result<(Self, QrChannel), SetUpError> {
         let http = Http::new(parts.settings.media_url.as_deref())?;
         let settings = Arc::new(parts.settings.clone());
         let (sender, told) = unbounded_channel();
         let shared = Shared {
             gate: Arc::new(Gate::new(&settings)),
+            line: Line::new(&settings, Arc::clone(&parts.ids))?,
+            versions: Versions::new(http.clone(), &settings),
+            leases: Leases(Arc::clone(&parts.store)),
             http,
             intake: Arc::clone(&parts.intake),
             told: sender,
-            settings: Arc::clone(&settings),
         };
         let (sessions, ownership) = (Sessions::default(), Ownership::default());
         let channel = QrChannel {
@@ -124,6 +144,7 @@ impl Supervisor {
             ownership,
             starting: Mutex::default(),
             starters: Semaphore::new(STARTING),
+            remedies: deaf::Remedies::default(),
             told: tokio::sync::Mutex::new(told),
         };
         Ok((Self(Arc::new(inner)), channel))
@@ -149,12 +170,15 @@ impl Inner {
         let period = RENEW_EVERY.to_std().unwrap_or(Duration::from_secs(2));
         let mut ticks = tokio::time::interval(period);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut wishes = self.parts.wake.listen(Topic::Sessions);
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                _ = ticks.tick() => self.step().await,
+                _ = ticks.tick() => {}
+                _ = wishes.heard(period) => tokio::time::sleep_until(tokio::time::Instant::now() + GATHER).await,
             }
+            self.step().await;
         }
     }
 
@@ -187,9 +211,14 @@ impl Inner {
                 return;
             }
         };
+        let lost = self.take_out(self.lost(&held));
+        // From here on it is sent over what is left.
         self.ownership.confirmed(begun);
-        self.end_lost(&held).await;
+        farewell(lost).await;
         self.end_unwanted(&held).await;
+        self.run_errands(&held).await;
+        self.listen_for_the_deaf().await;
+        self.look_for_the_stuck();
         if let Err(error) = self.claim().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "sessions.claim");
         }
@@ -204,14 +233,15 @@ impl Inner {
     }
 
     /// What is not among the leases any more is somebody else's.
-    async fn end_lost(&self, held: &[Lease]) {
+    fn lost(&self, held: &[Lease]) -> Vec<Arc<Session>> {
         let held: HashMap<DeviceId, u64> =
             held.iter().map(|lease| (lease.device, lease.fence)).collect();
-        let lost = self.sessions.all().into_iter().filter(|session| {
+        let mut lost = self.sessions.all();
+        lost.retain(|session| {
             let fence = session.fence();
             held.get(&fence.device) != Some(&fence.token)
         });
-        self.end(lost.collect()).await;
+        lost
     }
 
     /// What is held but not to run is ended; what is held but does not run is given back.
@@ -228,8 +258,19 @@ impl Inner {
                 ending.extend(session);
             }
         }
+        self.rest(&ending).await;
         self.end(ending).await;
         self.release(&back).await;
+    }
+
+    /// What a session told between the wish that it should end and now must not be the last word.
+    async fn rest(&self, ending: &[Arc<Session>]) {
+        for session in ending {
+            if let Err(error) = self.rested(session).await {
+                let device = session.fence().device;
+                tracing::warn!(%device, error = &error as &dyn std::error::Error, "sessions.rest");
+            }
+        }
     }
 
     async fn claim(self: &Arc<Self>) -> Result<(), StoreError> {
@@ -266,7 +307,11 @@ impl Inner {
         let vault = Arc::clone(&self.parts.vault);
         self.is_allowed(lease).await?;
         let backend = VaultBackend::new(vault, lease.fence());
-        let session = Session::start(&self.shared, backend, lease.account, None).await;
+        let link = match &lease.errand {
+            Errand::Link(number) => Some(number.clone()),
+            _ => None,
+        };
+        let session = Session::start(&self.shared, backend, lease.account, link).await;
         let session = Arc::new(session.map_err(|error| error.to_string())?);
         if let Some(earlier) = self.sessions.put(session) {
             earlier.stop().await;
@@ -287,14 +332,13 @@ impl Inner {
 
     /// Ends sessions, all at the same time.
     async fn end(&self, sessions: Vec<Arc<Session>>) {
-        let mut ending = JoinSet::new();
-        for session in sessions {
-            let fence = session.fence();
-            if self.sessions.take(fence.device, fence.token).is_some() {
-                ending.spawn(async move { session.stop().await });
-            }
-        }
-        while ending.join_next().await.is_some() {}
+        farewell(self.take_out(sessions)).await;
+    }
+
+    /// Takes sessions out of those that run here, so that nothing more is sent over them.
+    fn take_out(&self, sessions: Vec<Arc<Session>>) -> Vec<Arc<Session>> {
+        let fences = sessions.into_iter().map(|session| session.fence());
+        fences.filter_map(|fence| self.sessions.take(fence.device, fence.token)).collect()
     }
 
     async fn end_all(&self) {
@@ -342,4 +386,13 @@ impl Inner {
         metrics::gauge!("kabar_qr_sessions", "state" => "connected").set(connected as f64);
         metrics::gauge!("kabar_qr_undecryptable").set(undecryptable as f64);
     }
+}
+
+/// Stops sessions, all at the same time.
+async fn farewell(sessions: Vec<Arc<Session>>) {
+    let mut ending = JoinSet::new();
+    for session in sessions {
+        ending.spawn(async move { session.stop().await });
+    }
+    while ending.join_next().await.is_some() {}
 }

@@ -1,43 +1,82 @@
-//! The websocket of a session: dialled through the gate.
+//! The connections of a session: dialled through the gate, at the session's pace.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use kabar_channel::Fence;
+use tokio::time::Instant;
 use wacore::net::{Transport, TransportEvent, TransportFactory};
 use whatsapp_rust::anyhow;
 use whatsapp_rust::async_channel::Receiver;
-use whatsapp_rust::transport::TokioWebSocketTransportFactory;
 
 use crate::gate::Gate;
-use crate::settings::QrSettings;
+use crate::leases::Leases;
+use crate::line::Line;
+use crate::pace::Pace;
+use crate::session::Shared;
+use crate::session::listener::Listener;
 
-/// Dials WhatsApp, or what stands in for it.
+/// The longest wait in here: the engine gives up a connection that is not made within 20 s, and asks
+/// again after a wait of its own.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Dials WhatsApp, or what stands in for it, for one session.
 pub(crate) struct Dial {
     gate: Arc<Gate>,
-    factory: TokioWebSocketTransportFactory,
+    line: Line,
+    leases: Leases,
+    fence: Fence,
+    listener: Listener,
+    pace: Mutex<Pace>,
 }
 
 impl Dial {
-    pub(crate) fn new(gate: Arc<Gate>, settings: &QrSettings) -> Self {
-        let factory = TokioWebSocketTransportFactory::new();
-        let factory = match &settings.url {
-            Some(url) => factory.with_url(url.clone()),
-            None => factory,
-        };
-        Self { gate, factory }
+    pub(crate) fn new(shared: &Shared, fence: Fence, listener: Listener) -> Self {
+        Self {
+            gate: Arc::clone(&shared.gate),
+            line: shared.line.clone(),
+            leases: shared.leases.clone(),
+            fence,
+            listener,
+            pace: Mutex::default(),
+        }
+    }
+
+    /// Waits until this session may connect again.
+    async fn pause(&self) -> anyhow::Result<()> {
+        let now = Instant::now();
+        let due = self.pace().over(now);
+        tokio::time::sleep_until(due.min(now + PATIENCE)).await;
+        anyhow::ensure!(due <= now + PATIENCE, "its connections ended too soon lately");
+        Ok(())
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl TransportFactory for Dial {
+    /// WhatsApp throws out whoever is connected when the same session connects again. A process that
+    /// was frozen finds its connections dead and dials before it knows that others run its sessions by
+    /// now; so whose the session is is looked up first, every time.
     async fn create_transport(
         &self,
     ) -> anyhow::Result<(Arc<dyn Transport>, Receiver<TransportEvent>)> {
+        self.listener.dials();
+        self.pause().await?;
         let Some(passage) = self.gate.pass().await else {
             anyhow::bail!("no more connections are made");
         };
-        let made = self.factory.create_transport().await;
+        anyhow::ensure!(self.leases.holds(self.fence).await?, "the session runs elsewhere");
+        self.pace().begun(Instant::now());
+        let made = self.line.dial().await;
         passage.ended(made.is_ok());
+        if made.is_ok() {
+            self.listener.opened();
+        }
         made
     }
 }

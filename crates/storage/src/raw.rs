@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, Statement, V
 
 /// Columns of what is written most that hold JSON. As a text it is made without a tree of values.
 const JSON: &[&str] =
-    &["choices", "content", "data", "recipient", "referral", "reply_to", "variables"];
+    &["author", "choices", "content", "data", "recipient", "referral", "reply_to", "variables"];
 
 /// A statement under construction.
 pub(crate) struct Sql {
@@ -19,6 +19,10 @@ pub(crate) struct Sql {
 impl Sql {
     pub(crate) fn new(tx: &DatabaseTransaction) -> Self {
         Self::on(tx.get_database_backend())
+    }
+
+    pub(crate) const fn backend(&self) -> DbBackend {
+        self.backend
     }
 
     pub(crate) const fn on(backend: DbBackend) -> Self {
@@ -96,7 +100,17 @@ impl Sql {
         columns: &[&str],
         rows: impl IntoIterator<Item = R>,
     ) -> Self {
-        let mut sql = Self::new(tx);
+        Self::insert_on(tx.get_database_backend(), table, columns, rows)
+    }
+
+    /// The same before there is a transaction.
+    pub(crate) fn insert_on<R: IntoIterator<Item = Value>>(
+        backend: DbBackend,
+        table: &str,
+        columns: &[&str],
+        rows: impl IntoIterator<Item = R>,
+    ) -> Self {
+        let mut sql = Self::on(backend);
         sql.push("INSERT INTO ").push(table).push(" (").push(&columns.join(", ")).push(") VALUES ");
         let casts: Vec<&str> = columns.iter().map(|column| sql.cast(column)).collect();
         for (index, row) in rows.into_iter().enumerate() {

@@ -23,6 +23,18 @@ pub(crate) struct Unit {
     due: Mutex<Vec<Topic>>,
 }
 
+/// How many rows of about `bytes` each one statement may have, at most `most`. PostgreSQL gets
+/// statements that fit into one segment of TCP on one machine (half of a window of 64 KiB): sqlx
+/// leaves Nagle's algorithm on, so the rest of a longer one waits up to 40 ms for an
+/// acknowledgement. A row's bytes are those of its values, and of their placeholders the first time.
+pub(crate) fn at_most(backend: DbBackend, most: usize, bytes: usize) -> usize {
+    const SEGMENT: usize = 20 * 1024;
+    match backend {
+        DbBackend::Postgres => most.min((SEGMENT / bytes).max(1)),
+        _ => most,
+    }
+}
+
 impl Unit {
     pub(crate) fn new(
         transaction: Arc<DatabaseTransaction>,
@@ -78,13 +90,9 @@ impl Unit {
         self.transaction.query_all_raw(sql.done()).await.map_err(store)
     }
 
-    /// How many rows of about `bytes` each one statement may have, at most `most`. PostgreSQL gets
-    /// statements that fit into one segment of TCP on one machine (half of a window of 64 KiB): sqlx
-    /// leaves Nagle's algorithm on, so the rest of a longer one waits up to 40 ms for an
-    /// acknowledgement. A row's bytes are those of its values, and of their placeholders the first time.
+    /// See [`at_most`].
     pub(crate) fn at_most(&self, most: usize, bytes: usize) -> usize {
-        const SEGMENT: usize = 20 * 1024;
-        if self.locks_rows() { most.min((SEGMENT / bytes).max(1)) } else { most }
+        at_most(self.transaction.get_database_backend(), most, bytes)
     }
 
     /// The keys that secrets are sealed under.

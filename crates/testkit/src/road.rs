@@ -8,6 +8,7 @@
 
 mod broadcasts;
 mod groups;
+mod guard;
 mod inbox;
 mod lanes;
 mod messages;
@@ -134,6 +135,7 @@ impl Road {
             network_id: None,
             wire_id: None,
             dedupe_key: None,
+            author: None,
             reply_to_id: None,
             reply_to: None,
             target_id: None,
@@ -200,6 +202,7 @@ pub async fn road_contract(
     inbox::contract(&road).await;
     rules::contract(&road).await;
     broadcasts::contract(&road).await;
+    guard::contract(&road).await;
 }
 
 /// A store of webhooks, on the same database as a [`Road`].

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use kabar_channel::ChannelKind;
 use kabar_channel::vault::{Fence, SessionVault, Shelf};
-use kabar_core::{AccountId, Clock as _, DeviceId, IdSource as _, Scope, Timestamp};
-use kabar_devices::lease::{Lease, Release, TTL};
+use kabar_core::{
+    AccountId, Clock as _, DeviceId, IdSource as _, Page, PageRequest, Scope, Timestamp,
+};
+use kabar_devices::lease::{Errand, Held, Lease, Release, TTL};
 use kabar_devices::{Device, DeviceState, NewDevice};
 use uuid::Uuid;
 
@@ -85,6 +87,8 @@ impl Sessions {
             fence: 0,
             has_rules: false,
             risk_accepted_at: None,
+            first_connected_at: None,
+            health: None,
             created_at: now,
             updated_at: now,
         };
@@ -102,6 +106,16 @@ impl Sessions {
     pub async fn want(&self, devices: &[DeviceId], from: Option<Timestamp>) {
         let work = self.fleet.store.begin().await.expect("begins");
         work.leases(provider()).want(devices, from).await.expect("is wanted");
+        work.commit().await.expect("commits");
+    }
+
+    /// Says what a session is to do besides running.
+    ///
+    /// # Panics
+    /// When the store refuses it.
+    pub async fn send_on(&self, device: DeviceId, errand: &Errand) {
+        let work = self.fleet.store.begin().await.expect("begins");
+        work.leases(provider()).send_on(device, errand).await.expect("is sent");
         work.commit().await.expect("commits");
     }
 
@@ -149,6 +163,25 @@ impl Sessions {
         let work = self.fleet.store.begin().await.expect("begins");
         work.leases(provider()).release(node, &leases).await.expect("is released");
         work.commit().await.expect("commits");
+    }
+
+    /// A page of all leases.
+    ///
+    /// # Panics
+    /// When the store refuses it.
+    pub async fn list(&self, page: PageRequest) -> Page<Held> {
+        let work = self.fleet.store.read().await.expect("begins");
+        let page = work.leases(provider()).list(page).await;
+        page.expect("is read")
+    }
+
+    /// Whether a fence still holds.
+    ///
+    /// # Panics
+    /// When the store refuses it.
+    pub async fn holds(&self, fence: Fence) -> bool {
+        let work = self.fleet.store.begin().await.expect("begins");
+        work.leases(provider()).holds(fence).await.expect("is read")
     }
 
     /// The leases of devices.

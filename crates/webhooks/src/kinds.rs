@@ -34,6 +34,8 @@ pub const KINDS: &[(&str, &str)] = &[
     ("device.added", "A device was registered."),
     ("device.changed", "A device's settings or credentials changed."),
     ("device.notice", "The network told something about a device or its account."),
+    ("device.pairing", "There is a new code that pairs a device; read it where it is shown."),
+    ("device.health", "How likely a paired device is to be banned changed."),
     ("device.removed", "A device was removed."),
     ("device.state", "A device can send now, or cannot any more."),
     ("key.changed", "An API key was created or revoked."),

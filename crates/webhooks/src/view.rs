@@ -1,6 +1,6 @@
 //! What a receiver reads: messages, contacts and devices as the API shows them.
 
-use kabar_channel::incoming::Pricing;
+use kabar_channel::incoming::{Author, Pricing};
 use kabar_contacts::Contact;
 use kabar_core::{AccountId, Timestamp};
 use kabar_devices::Device;
@@ -30,6 +30,7 @@ pub(crate) fn message(message: &Message, content: bool) -> Value {
         "asked_for": message.asked_for.as_ref().map(kabar_core::PhoneNumber::as_str),
         "network_id": message.network_id,
         "wire_id": message.wire_id,
+        "author": message.author.as_ref().map(author),
         "reply_to": message.reply_to_id,
         "target_id": message.target_id,
         "media_id": message.media,
@@ -52,6 +53,17 @@ pub(crate) fn message(message: &Message, content: bool) -> Value {
         fields.insert("content".to_owned(), held);
     }
     view
+}
+
+/// Without the channel's own word for them.
+fn author(author: &Author) -> Value {
+    let ids = &author.ids;
+    json!({
+        "phone": ids.phone.as_ref().map(kabar_core::PhoneNumber::as_str),
+        "lid": ids.lid,
+        "wa_id": ids.wa_id,
+        "name": author.name,
+    })
 }
 
 fn pricing(pricing: &Pricing) -> Value {

@@ -165,6 +165,9 @@ pub struct DeviceView {
     pub ban_risk: Option<String>,
     /// When the risk was accepted; null for official channels.
     pub risk_accepted_at: Option<Timestamp>,
+    /// How likely a paired device is to be banned, as found within the last minutes: `good`, `watch` or
+    /// `poor`, which the device's health explains; null where nobody looked yet.
+    pub health: Option<String>,
     /// What the tenant set.
     pub settings: SettingsBody,
     /// When it was registered.
@@ -179,6 +182,7 @@ impl From<Device> for DeviceView {
         Self {
             ban_risk: paired.then(|| BAN_RISK.to_owned()),
             risk_accepted_at: device.risk_accepted_at,
+            health: device.health.map(|word| word.to_string()),
             id: Word(device.id),
             name: device.name,
             channel: device.channel.as_str().to_owned(),

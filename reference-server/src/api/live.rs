@@ -24,7 +24,7 @@ use tokio::time::Interval;
 use super::events::{EventView, EventsView};
 use crate::auth::{Anywhere, Standing};
 
-const CONTENT_TYPE: &str = "text/event-stream";
+pub(super) const CONTENT_TYPE: &str = "text/event-stream";
 /// How often a comment shows that the stream lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How often the credential is looked at again.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kabar::Platform;
-use kabar::channel::{Choice, Fallback, Reason};
+use kabar::channel::{Author, Choice, Fallback, Reason};
 use kabar::core::permission::{ReadMessages, SendMessages};
 use kabar::core::{
     BroadcastId, ContactId, ConversationId, Cursor, DeviceId, MediaId, MessageId, Timestamp,
@@ -234,6 +234,31 @@ pub struct PricingView {
     pub kind: Option<String>,
 }
 
+/// Who wrote a message in a group.
+#[derive(Debug, Object, Serialize)]
+#[oai(rename = "Author")]
+pub struct AuthorView {
+    /// Their number, where the network told it.
+    pub phone: Option<String>,
+    /// Their linked id.
+    pub lid: Option<String>,
+    /// What the network names them by when that is no number.
+    pub wa_id: Option<String>,
+    /// The name that they go by.
+    pub name: Option<String>,
+}
+
+impl From<Author> for AuthorView {
+    fn from(author: Author) -> Self {
+        Self {
+            phone: author.ids.phone.map(|phone| phone.as_str().to_owned()),
+            lid: author.ids.lid,
+            wa_id: author.ids.wa_id,
+            name: author.name,
+        }
+    }
+}
+
 /// A message.
 #[derive(Debug, Object, Serialize)]
 #[oai(rename = "Message")]
@@ -273,6 +298,8 @@ pub struct MessageView {
     pub network_id: Option<String>,
     /// Its id on the network.
     pub wire_id: Option<String>,
+    /// Who wrote it, when it came in from a group.
+    pub author: Option<AuthorView>,
     /// The message of ours that it answers or quotes.
     pub reply_to: Option<Word<MessageId>>,
     /// The message that it changes or reacts to.
@@ -364,6 +391,7 @@ impl From<Message> for MessageView {
             asked_for: message.asked_for.map(|phone| phone.as_str().to_owned()),
             network_id: message.network_id,
             wire_id: message.wire_id,
+            author: message.author.map(AuthorView::from),
             reply_to: message.reply_to_id.map(Word),
             target_id: message.target_id.map(Word),
             retry_of: message.retry_of.map(Word),
@@ -617,6 +645,12 @@ mod tests {
             asked_for: Some("+62812".to_owned()),
             network_id: None,
             wire_id: None,
+            author: Some(AuthorView {
+                phone: None,
+                lid: Some("77".to_owned()),
+                wa_id: None,
+                name: Some("Ani".to_owned()),
+            }),
             reply_to: Some(Word(ids.next().into())),
             target_id: None,
             retry_of: None,

@@ -13,6 +13,7 @@ pub mod contacts;
 pub mod content;
 pub mod conversations;
 pub mod deliveries;
+pub mod device_health;
 pub mod devices;
 pub mod document;
 pub mod events;
@@ -27,13 +28,19 @@ pub mod merges;
 pub mod message_exports;
 pub mod messages;
 pub mod meta_apps;
+pub mod network;
 pub mod operations;
 pub mod opt_outs;
 pub mod pacing;
+#[cfg(feature = "qr-session")]
+pub mod pairing;
 pub mod retention;
 pub mod rules;
+#[cfg(feature = "qr-session")]
+pub mod session_list;
 pub mod sessions;
 pub mod statistics;
+pub mod streamed;
 pub mod templates;
 pub mod upload;
 pub mod users;
@@ -109,6 +116,20 @@ fn contact_work(platform: &Platform) -> ContactWork {
     )
 }
 
+/// The operations of paired devices that a server without their channel does not have.
+#[cfg(feature = "qr-session")]
+type PairingApis = (pairing::PairingApi, session_list::SessionListApi);
+#[cfg(not(feature = "qr-session"))]
+type PairingApis = ();
+
+#[cfg(feature = "qr-session")]
+fn pairing_work(platform: &Platform) -> PairingApis {
+    (pairing::PairingApi(platform.clone()), session_list::SessionListApi(platform.clone()))
+}
+
+#[cfg(not(feature = "qr-session"))]
+fn pairing_work(_: &Platform) -> PairingApis {}
+
 /// Every operation, over nothing: for the document. In groups, because a tuple has its limits.
 type Everything = (
     (
@@ -116,7 +137,7 @@ type Everything = (
         accounts::AccountsApi,
         users::UsersApi,
         keys::KeysApi,
-        (devices::DevicesApi, sessions::SessionsApi),
+        (devices::DevicesApi, sessions::SessionsApi, network::NetworkApi, PairingApis),
         pacing::PacingApi,
         meta_apps::MetaAppsApi,
         contacts::ContactsApi,
@@ -149,7 +170,12 @@ fn everything(platform: &Platform) -> Everything {
             accounts::AccountsApi(platform.clone()),
             users::UsersApi(platform.clone()),
             keys::KeysApi(platform.clone()),
-            (devices::DevicesApi(platform.clone()), sessions::SessionsApi(platform.clone())),
+            (
+                devices::DevicesApi(platform.clone()),
+                sessions::SessionsApi(platform.clone()),
+                network::NetworkApi(platform.clone()),
+                pairing_work(platform),
+            ),
             pacing::PacingApi(platform.clone()),
             meta_apps::MetaAppsApi(platform.clone()),
             contacts::ContactsApi(platform.clone()),

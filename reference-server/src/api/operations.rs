@@ -209,6 +209,8 @@ pub struct DeviceHealthView {
     pub state: String,
     /// The network's word for its quality.
     pub quality: Option<String>,
+    /// How likely a paired device is to be banned: `good`, `watch` or `poor`; null where nobody looked.
+    pub health: Option<String>,
     /// Since when its longest-waiting chat could go on, where nothing holds it back.
     pub oldest_ready: Option<Timestamp>,
 }
@@ -220,6 +222,7 @@ impl From<DeviceVitals> for DeviceHealthView {
             account_id: Word(device.account),
             state: device.state,
             quality: device.quality,
+            health: device.health.map(|word| word.to_string()),
             oldest_ready: device.oldest_ready,
         }
     }

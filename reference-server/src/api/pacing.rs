@@ -5,7 +5,7 @@ use kabar::core::permission::{ReadDevices, ReadSettings, WriteSettings};
 use kabar::core::{DeviceId, Timestamp};
 use kabar::devices::pacing::{
     AccountPacing, Batch, Delay, FrequencyCap, PacingSettings, QuietChoice, QuietHours, Retry,
-    TimeOfDay,
+    TimeOfDay, WarmUp, WarmUpPlan,
 };
 use kabar::messaging::pacing::{Hold, Usage};
 use poem_openapi::param::Path;
@@ -16,6 +16,7 @@ use serde::Deserialize;
 use super::Area;
 use super::answer::Answer;
 use super::body::JsonBody;
+use super::device_health::DeviceHealthView;
 use super::words::Word;
 use crate::auth::{Auth, InAccount};
 use crate::problem::Problem;
@@ -50,6 +51,10 @@ pub struct PacingBody {
     pub quiet: QuietWord,
     /// With `own`: the hours.
     pub quiet_hours: Option<QuietHoursBody>,
+    /// How a new number of a paired device gets used to writing to people who never wrote to it.
+    pub warm_up: WarmUpWord,
+    /// With `own`: the plan.
+    pub warm_up_plan: Option<WarmUpPlanBody>,
 }
 
 /// A set of knobs.
@@ -114,6 +119,59 @@ pub enum QuietWord {
     Own,
 }
 
+/// How a new number gets used to writing to new contacts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Enum, Deserialize)]
+#[oai(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum WarmUpWord {
+    /// On paired devices 20 messages to new contacts on the first day and half as many more each day,
+    /// for two weeks; nothing on others.
+    #[default]
+    Usual,
+    /// Not at all.
+    Off,
+    /// By its own plan.
+    Own,
+}
+
+/// So many messages to people who never wrote on the day on which a number connected first, more each
+/// day, any number after the last one. Days are the account's.
+#[derive(Debug, Clone, Copy, Object, Deserialize)]
+#[oai(rename = "WarmUpPlan")]
+#[serde(deny_unknown_fields)]
+pub struct WarmUpPlanBody {
+    /// Days, 1 to 90.
+    pub days: u32,
+    /// Messages to new contacts on the first day, 1 to 10000.
+    pub first_day: u32,
+    /// By how many percent a day has more than the one before, 0 to 200.
+    pub growth_percent: u32,
+}
+
+impl From<WarmUpPlan> for WarmUpPlanBody {
+    fn from(plan: WarmUpPlan) -> Self {
+        let WarmUpPlan { days, first_day, growth_percent } = plan;
+        Self { days, first_day, growth_percent }
+    }
+}
+
+/// The warm-up that two fields say.
+fn warm_up(word: WarmUpWord, plan: Option<WarmUpPlanBody>) -> Result<WarmUp, Problem> {
+    let field = "settings.pacing.warm_up_plan";
+    match (word, plan) {
+        (WarmUpWord::Usual, None) => Ok(WarmUp::Usual),
+        (WarmUpWord::Off, None) => Ok(WarmUp::Off),
+        (WarmUpWord::Own, Some(plan)) => {
+            let WarmUpPlanBody { days, first_day, growth_percent } = plan;
+            Ok(WarmUp::Own(WarmUpPlan { days, first_day, growth_percent }))
+        }
+        (WarmUpWord::Own, None) => {
+            Err(Problem::invalid(field, "must be there when `warm_up` is `own`"))
+        }
+        (_, Some(_)) => Err(Problem::invalid(field, "must be absent unless `warm_up` is `own`")),
+    }
+}
+
 /// Hours of the account's day in which offers are not sent; answers and one-time passwords are.
 #[derive(Debug, Clone, Object, Deserialize)]
 #[oai(rename = "QuietHours")]
@@ -154,6 +212,11 @@ impl From<PacingSettings> for PacingBody {
             QuietChoice::Off => (QuietWord::Off, None),
             _ => (QuietWord::Account, None),
         };
+        let (warm_up, warm_up_plan) = match pacing.warm_up {
+            WarmUp::Own(plan) => (WarmUpWord::Own, Some(plan.into())),
+            WarmUp::Off => (WarmUpWord::Off, None),
+            _ => (WarmUpWord::Usual, None),
+        };
         Self {
             preset: None,
             delay: pacing.delay.map(|delay| DelayBody {
@@ -172,6 +235,8 @@ impl From<PacingSettings> for PacingBody {
                 .map(|retry| RetryBody { times: retry.times, after_seconds: retry.after_seconds }),
             quiet,
             quiet_hours,
+            warm_up,
+            warm_up_plan,
         }
     }
 }
@@ -214,6 +279,7 @@ impl TryFrom<PacingBody> for PacingSettings {
             per_second: body.per_second.or(preset.per_second),
             retry: retry.or(preset.retry),
             quiet,
+            warm_up: warm_up(body.warm_up, body.warm_up_plan)?,
         })
     }
 }
@@ -267,7 +333,8 @@ impl TryFrom<AccountPacingBody> for AccountPacing {
 #[derive(Debug, Object)]
 #[oai(rename = "Hold")]
 pub struct HoldView {
-    /// `pacing_delay`, `batch_rest`, `hourly_cap`, `daily_cap`, `quiet_hours` or `slowed_down`.
+    /// `pacing_delay`, `batch_rest`, `hourly_cap`, `daily_cap`, `quiet_hours` or `slowed_down`; for new
+    /// contacts `new_contacts_paused` or `warm_up`.
     pub code: String,
     /// A sentence.
     pub text: String,
@@ -331,6 +398,21 @@ impl PacingApi {
         // Whether there is such a device is the devices' to say.
         self.0.devices().get(&may.grant, id.0.0).await?;
         Ok(Json(self.0.pacing().usage(&may.grant, id.0.0).await?.into()))
+    }
+
+    /// See how likely a device is to be banned
+    ///
+    /// What was found in its last days, each with its figure and with what to do, and what its ban
+    /// guard does about messages to people who never wrote. Needs `devices:read`.
+    #[oai(path = "/devices/:id/health", method = "get", operation_id = "getDeviceHealth")]
+    async fn health(
+        &self,
+        Auth(may): Auth<InAccount<ReadDevices>>,
+        id: Path<Word<DeviceId>>,
+    ) -> Answer<DeviceHealthView> {
+        // Whether there is such a device is the devices' to say.
+        self.0.devices().get(&may.grant, id.0.0).await?;
+        Ok(Json(self.0.pacing().health(&may.grant, id.0.0).await?.into()))
     }
 
     /// Get the account's quiet hours and frequency cap

@@ -5,7 +5,11 @@ mod backup;
 mod keys;
 mod migrate;
 mod openapi;
+#[cfg(feature = "qr-session")]
+mod pair;
 mod sandbox;
+#[cfg(feature = "qr-session")]
+mod sessions;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -55,6 +59,12 @@ enum Command {
         #[command(subcommand)]
         command: keys::KeysCommand,
     },
+    /// Pairs a device of a running server: shows the code in the terminal until the phone took it.
+    #[cfg(feature = "qr-session")]
+    Pair(pair::PairArgs),
+    /// Lists the paired sessions of a running server, and how they do.
+    #[cfg(feature = "qr-session")]
+    Sessions(sessions::SessionsArgs),
     /// Prints the OpenAPI document.
     Openapi,
     /// What the operator does by hand.
@@ -76,6 +86,12 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     if let Command::Demo(args) = cli.command {
         return demo::run(args).await;
     }
+    #[cfg(feature = "qr-session")]
+    match cli.command {
+        Command::Pair(args) => return pair::run(args).await,
+        Command::Sessions(args) => return sessions::run(args).await,
+        _ => {}
+    }
     let config = Config::load(cli.config.as_deref())?;
     let _traces = telemetry::init_with_traces(&config.log, &config.telemetry)?;
     match cli.command {
@@ -85,6 +101,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         Command::Restore(args) => backup::restore(&config, &args).await,
         Command::Keys { command } => keys::run(&config, &command).await,
         Command::Admin { command } => admin::run(&config, command).await,
-        Command::Openapi | Command::Sandbox(_) | Command::Demo(_) => Ok(()),
+        // Those that need no configuration were carried out above.
+        _ => Ok(()),
     }
 }

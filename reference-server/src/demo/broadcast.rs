@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::client::Api;
 use super::receiver::Receiver;
 use super::story::{pause, text};
+use crate::rest::Api;
 
 /// How long the broadcast and its webhooks may take before the demo counts as failed.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -6,7 +6,6 @@
 //! table shows what happened. At last the same business writes from a paired phone.
 
 mod broadcast;
-mod client;
 #[cfg(feature = "qr-session")]
 mod paired;
 mod receiver;

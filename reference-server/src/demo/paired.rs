@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use kabar_sandbox::multi_device::{MultiDevice, VirtualPhone};
 use serde_json::{Value, json};
 
-use super::client::Api;
 use super::story::{pause, text};
+use crate::rest::Api;
 
 /// The business's second number.
 const SHOP: &str = "6281100000001";

@@ -13,8 +13,8 @@ use kabar_sandbox::{CustomerPatch, DEFAULT_PHONE_NUMBER_ID, DEFAULT_TOKEN, DEFAU
 use serde_json::{Value, json};
 
 use super::broadcast;
-use super::client::Api;
 use super::town::Town;
+use crate::rest::Api;
 
 /// How long the whole conversation may take before the demo counts as failed.
 const PATIENCE: Duration = Duration::from_mins(1);

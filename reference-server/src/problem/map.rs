@@ -193,6 +193,20 @@ impl From<kabar::qr_session::FileError> for Problem {
     }
 }
 
+#[cfg(feature = "qr-session")]
+impl From<kabar::qr_session::PairingError> for Problem {
+    fn from(error: kabar::qr_session::PairingError) -> Self {
+        use kabar::qr_session::PairingError as E;
+        match error {
+            E::NotFound => Self::not_found(error.to_string()),
+            E::NotPaired => Self::invalid("id", error.to_string()),
+            E::Paired => Self::conflict(error.to_string()),
+            E::Store(store) => store.into(),
+            error => Self::internal(&error),
+        }
+    }
+}
+
 impl From<DeviceError> for Problem {
     fn from(error: DeviceError) -> Self {
         match error {

@@ -6,6 +6,9 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
+/// Where the API begins.
+const ROOT: &str = "/api/v1";
+
 #[derive(Clone)]
 pub(crate) struct Api {
     http: Client,
@@ -16,8 +19,10 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(base: &str, key: &str) -> Self {
+        // Whoever came first has chosen.
+        let _chosen = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder().timeout(Duration::from_secs(20)).no_proxy().build().unwrap();
-        Self { http, base: format!("{base}/api/v1"), key: key.to_owned(), account: None }
+        Self { http, base: format!("{base}{ROOT}"), key: key.to_owned(), account: None }
     }
 
     pub(crate) fn within(&self, account: &str) -> Self {
@@ -38,6 +43,22 @@ impl Api {
             Ok((status, answer)) => assert!(is_no_refusal(status), "{path}: {status} {answer}"),
             Err(error) => eprintln!("{path}: {error}"),
         }
+    }
+
+    /// Puts something in its place, while nothing is killed.
+    pub(crate) async fn put(&self, path: &str, body: &Value) {
+        let answer = self.request(&Method::PUT, path).json(body).send().await.unwrap();
+        let status = answer.status();
+        assert!(status.is_success(), "{path}: {status} {}", answer.text().await.unwrap());
+    }
+
+    /// A count that the server shows, by the beginning of its line; `None` while it is away.
+    pub(crate) async fn measured(&self, line: &str) -> Option<u64> {
+        let address = format!("{}/metrics", self.base.trim_end_matches(ROOT));
+        let answer = self.http.get(address).bearer_auth(&self.key).send().await.ok()?;
+        let text = answer.error_for_status().ok()?.text().await.ok()?;
+        let found = text.lines().find_map(|found| found.strip_prefix(line))?;
+        Some(found.trim().parse().unwrap())
     }
 
     /// Uploads a file of a form, while nothing is killed.

@@ -39,6 +39,11 @@ impl Place {
         settings
     }
 
+    /// The address of the PostgreSQL database, if it is one.
+    pub(crate) fn postgres_url(&self) -> Option<&str> {
+        self.postgres.as_deref()
+    }
+
     /// Removes the PostgreSQL database.
     pub(crate) async fn remove(self) {
         if let (Some(url), Ok(server)) = (&self.postgres, std::env::var("KABAR_TEST_POSTGRES")) {

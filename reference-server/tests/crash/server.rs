@@ -25,7 +25,8 @@ impl Server {
     pub(crate) fn new(mut settings: Vec<(&'static str, String)>) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         settings.push(("KABAR_LISTEN", format!("127.0.0.1:{port}")));
-        settings.push(("KABAR_LOG__LEVEL", "warn".to_owned()));
+        // What a test sets comes later, and counts.
+        settings.insert(0, ("KABAR_LOG__LEVEL", "warn".to_owned()));
         Self { port, settings, child: None, key: None }
     }
 
@@ -76,11 +77,16 @@ impl Server {
 
     /// A stop in good order, as a service manager asks for it.
     pub(crate) async fn stop(&mut self) {
+        self.signal("TERM").await;
         let mut child = self.child.take().expect("it runs");
-        let id = child.id().expect("it runs").to_string();
-        let told = Command::new("kill").args(["-TERM", &id]).status().await.unwrap();
-        assert!(told.success());
         let ended = tokio::time::timeout(Duration::from_mins(1), child.wait()).await;
         assert!(ended.expect("it stops in time").unwrap().success(), "it stops in good order");
+    }
+
+    /// Sends the process a signal, by its name without `SIG`.
+    pub(crate) async fn signal(&self, name: &str) {
+        let (signal, process) = (format!("-{name}"), self.pid().to_string());
+        let told = Command::new("kill").args([signal, process]).status().await.unwrap();
+        assert!(told.success(), "{name}");
     }
 }

@@ -187,7 +187,12 @@ fn filled(operation: &Operation, id: impl Fn(&str) -> String) -> String {
     } else {
         operation.path.clone()
     };
-    format!("/api/v1{path}")
+    // What is asked for in the query, where an operation cannot do without.
+    let query = match operation.id.as_str() {
+        "getProfilePicture" => "?phone=%2B6281234567890",
+        _ => "",
+    };
+    format!("/api/v1{path}{query}")
 }
 
 /// A whole request about what a tenant has.
@@ -211,6 +216,7 @@ fn has_no_body(operation: &str) -> bool {
             | "rotateDeviceToken"
             | "checkDevice"
             | "connectDevice"
+            | "logOutDevice"
             | "disconnectDevice"
             | "cancelMessage"
             | "confirmContactImport"
@@ -280,6 +286,8 @@ fn with_body(operation: &Operation, call: Call, tenant: &Tenant) -> Call {
         "registerDevice" => json!({
             "name": "New", "channel": "cloud_api", "address": "1", "parent": "1", "credential": "x",
         }),
+        "checkNumbers" => json!({ "numbers": ["+6281234567890"] }),
+        "pairDevice" => json!({ "number": "+6281234567890" }),
         "importSession" => json!({ "format": "kabar-session", "version": 1 }),
         "addMetaApp" => json!({ "name": "New", "app_secret": "s", "verify_token": "v" }),
         "createContact" => json!({ "phone": "+628999888777" }),

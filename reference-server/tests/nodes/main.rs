@@ -25,8 +25,10 @@ mod check;
 mod database;
 mod listener;
 mod nats;
+mod paired;
+#[path = "../crash/random.rs"]
+mod random;
 #[path = "../crash/server.rs"]
-#[expect(dead_code, reason = "shared with the crash tests, which name the process")]
 mod server;
 mod story;
 mod throughput;
@@ -48,6 +50,15 @@ async fn run(name: &str, wake: Wake) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_postgres() {
     run("nodes_postgres", Wake::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn paired_devices() {
+    let _turn = TURN.lock().await;
+    let Some(place) = Place::postgres("nodes_paired").await else {
+        return;
+    };
+    paired::Story::begin(place).await.tell().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

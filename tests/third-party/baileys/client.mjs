@@ -2,10 +2,13 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { makeWASocket, useMultiFileAuthState } from 'baileys';
+import {
+  generateWAMessageFromContent, isLidUser, jidNormalizedUser, makeWASocket, useMultiFileAuthState,
+} from 'baileys';
 import { pino } from 'pino';
 import { WA_CERT_DETAILS } from './node_modules/baileys/lib/Defaults/index.js';
 import { until } from './sandbox.mjs';
+import { voteFor } from './vote.mjs';
 
 const RESTART = 515;
 
@@ -22,7 +25,9 @@ export class Client {
     this.messages = [];
     this.updates = [];
     this.receipts = [];
+    this.presences = [];
     this.sent = new Map();
+    this.sending = new Set();
     this.closed = undefined;
     this.open = false;
   }
@@ -35,7 +40,7 @@ export class Client {
       logger: pino({ level: process.env.BAILEYS_LOG ?? 'silent' }),
       shouldSyncHistoryMessage: () => false,
       syncFullHistory: false,
-      getMessage: async (key) => this.sent.get(key.id),
+      getMessage: (key) => this.written(key.id),
     });
     const { ev } = this.socket;
     ev.on('creds.update', saveCreds);
@@ -43,6 +48,7 @@ export class Client {
     ev.on('messages.upsert', ({ messages }) => this.messages.push(...messages));
     ev.on('messages.update', (updates) => this.updates.push(...updates));
     ev.on('message-receipt.update', (updates) => this.receipts.push(...updates));
+    ev.on('presence.update', (update) => this.presences.push(update));
     return this;
   }
 
@@ -81,9 +87,33 @@ export class Client {
     return this.message(body, (it) => (it.conversation ?? it.extendedTextMessage?.text) === body);
   }
 
-  async send(to, content) {
-    const sent = await this.socket.sendMessage(to, content);
+  async send(to, content, options) {
+    const sending = this.socket.sendMessage(to, content, options).then((sent) => {
+      this.sent.set(sent.key.id, sent.message);
+      return sent;
+    });
+    this.sending.add(sending);
+    try {
+      return await sending;
+    } finally {
+      this.sending.delete(sending);
+    }
+  }
+
+  /** A message of its own, for who could not read it; they may ask before sending it has ended here. */
+  async written(id) {
+    await Promise.allSettled([...this.sending]);
+    return this.sent.get(id);
+  }
+
+  /** Votes in a poll that was received. */
+  async vote(poll, options) {
+    const { remoteJid, participant } = poll.key;
+    const { id, lid } = this.socket.user;
+    const voter = jidNormalizedUser(isLidUser(participant || remoteJid) ? lid : id);
+    const sent = generateWAMessageFromContent(remoteJid, voteFor(poll, voter, options), { userJid: voter });
     this.sent.set(sent.key.id, sent.message);
+    await this.socket.relayMessage(remoteJid, sent.message, { messageId: sent.key.id });
     return sent;
   }
 

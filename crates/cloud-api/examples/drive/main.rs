@@ -146,9 +146,9 @@ impl Drive {
     }
 
     async fn reads(&mut self, wamid: &str) {
-        let key = MessageKey::id(wamid);
+        let (chat, keys) = (Recipient::default(), [MessageKey::id(wamid)]);
         for (what, typing) in [("mark read", false), ("mark read and type", true)] {
-            let outcome = self.cloud.mark_read(&self.device, &key, typing).await;
+            let outcome = self.cloud.mark_read(&self.device, &chat, &keys, typing).await;
             self.note(what, outcome);
         }
     }

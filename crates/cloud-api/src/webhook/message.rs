@@ -64,6 +64,7 @@ pub(super) fn read(scene: &Scene<'_>, item: &Value, sender: PersonIds) -> Option
     Some(IncomingMessage {
         wire_id: id(item, "id")?,
         sender,
+        address: None,
         recipient: None,
         group: id(item, "group_id"),
         profile_name: None,

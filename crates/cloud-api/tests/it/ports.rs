@@ -20,9 +20,11 @@ async fn reading_is_marked_with_and_without_typing() {
     assert_eq!(ports.channel().kind(), ChannelKind::CLOUD_API);
     let receipts = ports.read_receipts().unwrap();
     let key = MessageKey::id("wamid.R");
-    receipts.mark_read(&device(), &key, false).await.unwrap();
-    receipts.mark_read(&device(), &key, true).await.unwrap();
-    let error = receipts.mark_read(&device(), &key, true).await.unwrap_err();
+    let chat = kabar_channel::Recipient::default();
+    receipts.mark_read(&device(), &chat, std::slice::from_ref(&key), false).await.unwrap();
+    receipts.mark_read(&device(), &chat, std::slice::from_ref(&key), true).await.unwrap();
+    let error =
+        receipts.mark_read(&device(), &chat, std::slice::from_ref(&key), true).await.unwrap_err();
     assert_eq!(word(&error), "retry", "marking may be repeated");
 
     let plain =

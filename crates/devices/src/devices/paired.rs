@@ -4,16 +4,20 @@ use kabar_accounts::journal::record;
 use kabar_accounts::{Invalid, check};
 use kabar_channel::ChannelKind;
 use kabar_core::permission::WriteDevices;
-use kabar_core::{DeviceId, Grant, InstallationScope, Once};
+use kabar_core::{DeviceId, Grant, InstallationScope, Once, PhoneNumber};
 use kabar_events::Fact;
 
 use super::{CreatedDevice, DeviceError, Devices, Registration, change};
 use crate::device::{Device, DeviceSettings, DeviceState};
+use crate::lease::Errand;
 
 /// What the owner of a paired device must accept before it is made.
 pub const BAN_RISK: &str = "Pairing is not an official way to WhatsApp. WhatsApp may ban the number, \
     for a time or for good, without a warning; the risk grows with messages to people who did not \
     write first. Do not pair a number that you cannot afford to lose.";
+
+/// Why a paired device that is not wanted is disconnected.
+pub const AT_REST: &str = "it was disconnected on purpose, or its account is not active";
 
 const SCOPE: InstallationScope = InstallationScope::system("devices");
 
@@ -61,7 +65,7 @@ impl Devices {
     }
 
     /// Says that a paired device is to be connected: whichever node has room connects it within
-    /// seconds. A device without a session shows codes to scan.
+    /// seconds. A device without a session shows codes to scan. What is connected stays so.
     ///
     /// # Errors
     /// [`DeviceError::NotFound`], [`DeviceError::NotPaired`] for devices of other channels.
@@ -70,7 +74,23 @@ impl Devices {
         grant: &Grant<WriteDevices>,
         id: DeviceId,
     ) -> Result<Device, DeviceError> {
-        self.want(grant, id, true).await
+        let wish = Wish { errand: Errand::None, ..Wish::connecting("device.connect") };
+        self.wish(grant, id, wish).await
+    }
+
+    /// Says that a device without a session is to be paired: by a code that is scanned, or, with the
+    /// number of the phone, by a code that is typed there. One that has a session is connected.
+    ///
+    /// # Errors
+    /// [`DeviceError::NotFound`], [`DeviceError::NotPaired`].
+    pub async fn pair(
+        &self,
+        grant: &Grant<WriteDevices>,
+        id: DeviceId,
+        link: Option<PhoneNumber>,
+    ) -> Result<Device, DeviceError> {
+        let errand = link.map_or(Errand::None, Errand::Link);
+        self.wish(grant, id, Wish { errand, ..Wish::connecting("device.pair") }).await
     }
 
     /// Says that a paired device is not to be connected. It keeps its session.
@@ -82,7 +102,29 @@ impl Devices {
         grant: &Grant<WriteDevices>,
         id: DeviceId,
     ) -> Result<Device, DeviceError> {
-        self.want(grant, id, false).await
+        let wish = Wish {
+            wanted: false,
+            errand: Errand::None,
+            state: DeviceState::Disconnected,
+            reason: Some(AT_REST),
+            action: "device.disconnect",
+        };
+        self.wish(grant, id, wish).await
+    }
+
+    /// Says that a paired device is to log out: WhatsApp is told, and its session is erased. That
+    /// takes a connection, which is made if there is none; without one the session is erased all the
+    /// same, a little later.
+    ///
+    /// # Errors
+    /// [`DeviceError::NotFound`], [`DeviceError::NotPaired`].
+    pub async fn log_out(
+        &self,
+        grant: &Grant<WriteDevices>,
+        id: DeviceId,
+    ) -> Result<Device, DeviceError> {
+        let errand = Errand::LogOut(self.clock.now());
+        self.wish(grant, id, Wish { errand, ..Wish::connecting("device.log_out") }).await
     }
 
     /// A paired device that is to be changed.
@@ -102,11 +144,11 @@ impl Devices {
         }
     }
 
-    async fn want(
+    async fn wish(
         &self,
         grant: &Grant<WriteDevices>,
         id: DeviceId,
-        wanted: bool,
+        wish: Wish,
     ) -> Result<Device, DeviceError> {
         let (scope, now) = (grant.scope(), self.clock.now());
         let work = self.store.begin().await?;
@@ -115,26 +157,59 @@ impl Devices {
         if device.channel != ChannelKind::QR_SESSION {
             return Err(DeviceError::NotPaired);
         }
-        work.leases(SCOPE).want(&[id], wanted.then_some(now)).await?;
-        let (state, reason, action) = if wanted {
-            (DeviceState::Connecting, None, "device.connect")
-        } else {
-            let reason = "it was disconnected on purpose";
-            (DeviceState::Disconnected, Some(reason), "device.disconnect")
-        };
-        // What is connected already stays so.
-        let stays = wanted && device.state == DeviceState::Connected;
-        if !stays {
-            work.device_registry(SCOPE).set_state(id, state, reason, now).await?;
-            (device.state, device.state_reason) = (state, reason.map(str::to_owned));
+        work.leases(SCOPE).want(&[id], wish.wanted.then_some(now)).await?;
+        work.leases(SCOPE).send_on(id, &wish.errand).await?;
+        if !wish.is_met(device.state) {
+            let mut registry = work.device_registry(SCOPE);
+            registry.set_state(id, wish.state, wish.reason, now).await?;
+            drop(registry);
+            (device.state, device.state_reason) = (wish.state, wish.reason.map(str::to_owned));
+            let fact = Fact::DeviceState {
+                device_id: id,
+                state: device.state.to_string(),
+                reason: device.state_reason.clone(),
+            };
+            record(&*work, &*self.ids, change(scope, id, wish.action, fact, now)).await?;
         }
-        let fact = Fact::DeviceState {
-            device_id: id,
-            state: device.state.to_string(),
-            reason: device.state_reason.clone(),
-        };
-        record(&*work, &*self.ids, change(scope, id, action, fact, now)).await?;
         work.commit().await?;
         Ok(device)
+    }
+}
+
+/// What a tenant wants of a paired device.
+struct Wish {
+    wanted: bool,
+    errand: Errand,
+    /// What its state becomes at once.
+    state: DeviceState,
+    reason: Option<&'static str>,
+    action: &'static str,
+}
+
+impl Wish {
+    const fn connecting(action: &'static str) -> Self {
+        Self {
+            wanted: true,
+            errand: Errand::None,
+            state: DeviceState::Connecting,
+            reason: None,
+            action,
+        }
+    }
+
+    /// Whether a device is in this state because it was wanted before: saying so again changes
+    /// nothing. Logging out and pairing anew begin again each time.
+    fn is_met(&self, state: DeviceState) -> bool {
+        let connects = [
+            DeviceState::Connected,
+            DeviceState::Connecting,
+            DeviceState::Reconnecting,
+            DeviceState::Qr,
+        ];
+        match (&self.errand, self.wanted) {
+            (Errand::None, true) => connects.contains(&state),
+            (Errand::None, false) => state == self.state,
+            _ => false,
+        }
     }
 }

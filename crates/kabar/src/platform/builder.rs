@@ -339,7 +339,11 @@ fn sessions(
     let (supervisor, channel) =
         kabar_qr_session::Supervisor::new(parts).map_err(BuildError::Paired)?;
     let channel = Arc::new(channel);
-    let ports = ChannelPorts::new(Arc::<kabar_qr_session::QrChannel>::clone(&channel));
-    channels.insert(ports.with_incoming_media(channel));
+    let ports = ChannelPorts::new(Arc::<kabar_qr_session::QrChannel>::clone(&channel))
+        .with_read_receipts(Arc::<kabar_qr_session::QrChannel>::clone(&channel))
+        .with_directory(Arc::<kabar_qr_session::QrChannel>::clone(&channel))
+        .with_groups(Arc::<kabar_qr_session::QrChannel>::clone(&channel))
+        .with_incoming_media(channel);
+    channels.insert(ports);
     Ok(supervisor)
 }

@@ -9,7 +9,9 @@ use kabar::Platform;
 use kabar::core::{
     InstallationScope, Mail, MailError, Mailer, PageRequest, Secret, Store, Timestamp,
 };
-use kabar::devices::Registration;
+use kabar::devices::health::DayCounts;
+use kabar::devices::repo::Note;
+use kabar::devices::{DevicesUse, Registration};
 use kabar::events::{EventsWork, Position};
 use kabar::operations::{AccountAlerts, Checked, Disk, ProviderAlerts, Space};
 use kabar_storage::testing::{TestDatabase, each_database};
@@ -163,6 +165,63 @@ async fn a_device_that_stays_down_is_told_once_and_when_it_is_well_again() {
                 "alert.raised \"device_down\""
             ]
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_device_that_may_be_banned_is_told_with_its_event() {
+    each_database(|test| async move {
+        let ward = Ward::new(test).await;
+        let shared = Arc::new(ward.test.database.clone());
+        let fleet = Fleet::new(shared.clone(), shared.clone());
+        let account = fleet.tenancy.account("Shop").await;
+        let quiet = AccountAlerts { mail: false, ..AccountAlerts::default() };
+        ward.platform.watch().set_account_settings(&grant(account), quiet).await.unwrap();
+        let sessions = kabar_testkit::sessions::Sessions { fleet, vault: shared };
+        let device = sessions.device(account).await;
+        ward.test.database.set_device_state(device.uuid(), "connected").await;
+        let note = async |counts| {
+            let now = kabar::core::Clock::now(&*ward.clock);
+            let store: &dyn Store<dyn DevicesUse> = &ward.test.database;
+            let work = store.begin().await.unwrap();
+            work.device_days(SCOPE).add(&[Note::at(device, now, counts)]).await.unwrap();
+            work.commit().await.unwrap();
+        };
+        note(DayCounts { refused: 1, sent: 9, ..DayCounts::default() }).await;
+        assert_eq!(ward.minutes(6).await.raised, 0, "worth watching, not an alert");
+        note(DayCounts { banned: 1, ..DayCounts::default() }).await;
+        assert_eq!(ward.minutes(6).await.raised, 1);
+        assert_eq!(ward.events(1).await, ["alert.raised \"device_health\""]);
+        // A week later it is remembered, a month later forgotten.
+        ward.clock.advance(TimeDelta::days(7));
+        assert_eq!(ward.minutes(12).await.over, 1);
+        ward.clock.advance(TimeDelta::days(30));
+        ward.minutes(6).await;
+        let store: &dyn Store<dyn EventsWork> = &ward.test.database;
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        for _ in 0..1_500 {
+            ticks.tick().await;
+            let work = store.read().await.unwrap();
+            let all = work.events().read_all(SCOPE, Position::default(), 500).await.unwrap();
+            let told = all.into_iter().filter(|event| event.kind == "device.health");
+            let told: Vec<(String, String)> = told
+                .map(|event| (event.data["previous"].to_string(), event.data["health"].to_string()))
+                .collect();
+            if told.len() < 4 {
+                continue;
+            }
+            let words = |from: &str, to: &str| (format!("\"{from}\""), format!("\"{to}\""));
+            let expected = [
+                words("good", "watch"),
+                words("watch", "poor"),
+                words("poor", "watch"),
+                words("watch", "good"),
+            ];
+            assert_eq!(told, expected);
+            return;
+        }
+        panic!("the log does not tell how the device was");
     })
     .await;
 }

@@ -14,7 +14,7 @@ use kabar::messaging::broadcast::{
     RecipientFilter, RecipientState, Schedule, Standing, Start,
 };
 use kabar::messaging::bulk::{BulkAction, BulkFilter, BulkState};
-use kabar::messaging::repo::LaneClaim;
+use kabar::messaging::repo::{LaneClaim, Line};
 use kabar::messaging::template::{NewTemplate, TemplateFilter, Variables};
 use kabar::messaging::{
     BroadcastError, Message, MessageError, MessageFilter, Purpose, Stage, Status, TemplateError,
@@ -220,7 +220,7 @@ async fn die_with_three(town: &Town, id: BroadcastId) -> [MessageId; 3] {
     let work = town.road().await;
     let mut outbox = work.outbox(SCOPE);
     let claim = LaneClaim { device: town.device, owner: id.uuid(), now, until };
-    let lanes = outbox.claim(claim, Purpose::PRIORITIES, 1_000).await.unwrap();
+    let lanes = outbox.claim(claim, Line::ALL, 1_000).await.unwrap();
     let heads = lanes.into_iter().filter_map(|lane| lane.head);
     let mut heads: Vec<Message> = heads.filter(|head| waiting.contains(&head.id)).take(3).collect();
     let stages = [(Stage::Claimed, 1), (Stage::Claimed, 2), (Stage::Sending, 1)];

@@ -13,6 +13,7 @@ mod alerts;
 mod broadcasts;
 mod contacts;
 mod faults;
+mod guard;
 mod incoming;
 mod mails;
 mod nodes;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use kabar::Platform;
 use kabar::channel::{Batch, Content};
 use kabar::core::StoreError;
-use kabar::messaging::repo::LaneClaim;
-use kabar::messaging::{Message, MessageFilter, NewMessage, Purpose, Status, To};
+use kabar::messaging::repo::{LaneClaim, Line};
+use kabar::messaging::{Message, MessageFilter, NewMessage, Status, To};
 use kabar_sandbox::{Fault, FaultEffect, TallyBy};
 use kabar_testkit::accounts::grant;
 use serde_json::{Value, json};
@@ -253,7 +253,7 @@ async fn what_a_node_had_in_hand_is_taken_over() {
         let work = town.road().await;
         let mut outbox = work.outbox(SCOPE);
         let claim = LaneClaim { device: town.device, owner: dead, now, until };
-        let lanes = outbox.claim(claim, Purpose::PRIORITIES, 10).await.unwrap();
+        let lanes = outbox.claim(claim, Line::ALL, 10).await.unwrap();
         assert_eq!(lanes.len(), 2);
         let mut heads = outbox.lock(&[claimed.id, sending.id]).await.unwrap();
         for head in &mut heads {

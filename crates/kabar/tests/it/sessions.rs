@@ -2,11 +2,16 @@
 
 mod harbour;
 
-use kabar::channel::IncomingContent;
-use kabar::devices::{DeviceError, DeviceState, NewPaired};
+use chrono::TimeDelta;
+use kabar::channel::{Content, IncomingContent};
+use kabar::core::PhoneNumber;
+use kabar::devices::{DeviceError, DeviceState, HealthWord, NewPaired};
 use kabar::messaging::Status;
 use kabar::messaging::message::Body;
-use kabar_sandbox::multi_device::{Content as Said, Ending};
+use kabar_sandbox::multi_device::{
+    Content as Said, DeviceFault, DeviceFaultEffect, DeviceFaultPoint, Ending, PhoneHabits,
+    PhoneMessage,
+};
 use kabar_testkit::accounts::grant;
 
 use self::harbour::{Harbour, PATIENCE, each_harbour};
@@ -93,6 +98,101 @@ async fn each_ending_has_its_state() {
         other.phone.log_out(1).unwrap();
         let out = harbour.until_state(other.device, DeviceState::LoggedOut).await;
         assert!(out.state_reason.unwrap().contains("pair it again"));
+        running.stop().await;
+    })
+    .await;
+}
+
+/// The engine dials again at once then, and says nothing of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_asked_to_restart_again_and_again_is_not_connected() {
+    each_harbour(|harbour| async move {
+        let running = harbour.platform.start();
+        let ship = harbour.ship("6281200000001").await;
+        let restart = DeviceFaultEffect::StreamError { code: 515 };
+        let always = DeviceFault::on(DeviceFaultPoint::Login, restart).times(0);
+        harbour.whatsapp.add_fault(always).unwrap();
+        harbour.whatsapp.end(ship.number(), None, Ending::StreamError { code: 515 });
+        harbour.until_state(ship.device, DeviceState::Reconnecting).await;
+        harbour.whatsapp.clear_faults();
+        harbour.until_state(ship.device, DeviceState::Connected).await;
+        running.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_new_contact_waits_for_the_end_that_whatsapp_states() {
+    each_harbour(|harbour| async move {
+        let running = harbour.platform.start();
+        let ship = harbour.ship("6281200000001").await;
+        let known = harbour.whatsapp.phone("6281200000002").unwrap();
+        let stranger = harbour.whatsapp.phone("6281200000003").unwrap();
+        known.text(ship.number(), "halo").unwrap();
+        harbour.until_received(1).await;
+        harbour.refuse(&ship, 463, Some(20));
+        let refused = harbour.text(ship.device, stranger.number(), "baru").await;
+        let held = harbour.until_held(refused, "new_contacts_paused").await;
+        assert!(held.reason.unwrap().text.contains("(463)"));
+        let meeting = harbour.health(ship.device).await.new_contacts.unwrap();
+        let blocked = meeting.blocked.expect("it is blocked");
+        assert_eq!((Some(blocked.until), blocked.assumed), (held.held_until, false));
+        // The same for one that was never tried.
+        let other = harbour.text(ship.device, "6281200000009", "juga baru").await;
+        let other = harbour.until_held(other, "new_contacts_paused").await;
+        assert_eq!(other.attempts, 0);
+        let reply = harbour.text(ship.device, known.number(), "siap").await;
+        harbour.until_status(reply, Status::Read).await;
+        assert!(stranger.messages().is_empty(), "still nothing");
+        // The time comes.
+        stranger.wait_for_text("baru", PATIENCE).await.unwrap();
+        let sent = harbour.until_status(refused, Status::Read).await;
+        assert!(sent.sent_at.unwrap() >= blocked.until);
+        running.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quota_of_new_chats_is_taken_to_last_a_day() {
+    each_harbour(|harbour| async move {
+        let running = harbour.platform.start();
+        let ship = harbour.ship("6281200000001").await;
+        let stranger = harbour.whatsapp.phone("6281200000003").unwrap();
+        harbour.refuse(&ship, 475, None);
+        let before = Harbour::now();
+        let refused = harbour.text(ship.device, stranger.number(), "baru").await;
+        let held = harbour.until_held(refused, "new_contacts_paused").await;
+        let until = held.held_until.unwrap();
+        assert!(
+            until >= before + TimeDelta::hours(24)
+                && until <= Harbour::now() + TimeDelta::hours(24)
+        );
+        assert!(held.reason.unwrap().text.contains("an assumption"));
+        // Who writes first is answered, and gets what waited.
+        stranger.text(ship.number(), "halo").unwrap();
+        stranger.wait_for_text("baru", PATIENCE).await.unwrap();
+        harbour.until_status(refused, Status::Read).await;
+        running.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ban_shows_in_the_health() {
+    each_harbour(|harbour| async move {
+        let running = harbour.platform.start();
+        let ship = harbour.ship("6281200000001").await;
+        assert_eq!(harbour.health(ship.device).await.health.word, HealthWord::Good);
+        let effect =
+            DeviceFaultEffect::Failure { reason: 402, code: Some(101), expire: Some(3_600) };
+        let fault = DeviceFault::on(DeviceFaultPoint::Login, effect).account(ship.number());
+        harbour.whatsapp.add_fault(fault).unwrap();
+        harbour.whatsapp.end(ship.number(), None, Ending::Drop);
+        harbour.until_state(ship.device, DeviceState::Banned).await;
+        let found = harbour.health(ship.device).await.health;
+        assert_eq!((found.word, found.findings[0].code), (HealthWord::Poor, "banned"));
+        assert!(found.findings[0].advice.contains("write to nobody"));
         running.stop().await;
     })
     .await;
@@ -189,6 +289,58 @@ async fn files_and_groups_come_in() {
         let received = harbour.until_received(2).await;
         assert_eq!(received[1].body.words(), Some("halo semua"));
         assert_ne!(received[1].conversation, received[0].conversation, "the group is a chat");
+        running.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_the_phone_could_read_comes_from_it() {
+    each_harbour(|harbour| async move {
+        let running = harbour.platform.start();
+        let ship = harbour.ship("6281200000001").await;
+        let customer = harbour.whatsapp.phone("6281200000002").unwrap();
+        // Sends nothing again, whoever asks.
+        customer.set_habits(PhoneHabits { retries: false, ..PhoneHabits::default() }).unwrap();
+        let damage = DeviceFault::on(DeviceFaultPoint::Deliver, DeviceFaultEffect::Corrupt);
+        harbour.whatsapp.add_fault(damage.account(ship.number())).unwrap();
+        customer.text(ship.number(), "pesan soto").unwrap();
+        let received = harbour.until_received(1).await;
+        assert_eq!(received[0].body.words(), Some("pesan soto"));
+        assert!(harbour.whatsapp.faults().is_empty(), "it was damaged");
+        running.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_groups_members_are_told_apart() {
+    each_harbour(|harbour| async move {
+        let running = harbour.platform.start();
+        let ship = harbour.ship("6281200000001").await;
+        let customer = harbour.whatsapp.phone("6281200000002").unwrap();
+        customer.set_name("Budi").unwrap();
+        let group = customer.create_group("Pelanggan", &[ship.number()]).unwrap();
+        let asked = customer.text(&group, "ada soto?").unwrap();
+        let received = harbour.until_received(1).await.remove(0);
+        let author = received.author.expect("a member wrote it");
+        assert_eq!(author.ids.phone.as_ref().map(PhoneNumber::digits), Some(customer.number()));
+        assert_eq!(author.name.as_deref(), Some("Budi"));
+
+        let reaction = Content::Reaction { emoji: "👍".to_owned() };
+        for content in [Content::text("ada"), reaction] {
+            harbour.answer(ship.device, &group, received.id, content).await;
+        }
+        let lid = format!("{}@lid", customer.lid().unwrap());
+        let answer = customer.wait_for_text("ada", PATIENCE).await.unwrap().message;
+        let context = &answer.extended_text_message.context_info;
+        assert_eq!(context.stanza_id.as_deref(), Some(asked.as_str()));
+        assert_eq!(context.participant.as_deref(), Some(lid.as_str()));
+        let liked = |it: &PhoneMessage| it.message.reaction_message.is_set();
+        let like = customer.wait_for("a reaction", PATIENCE, liked).await.unwrap().message;
+        let key = &like.reaction_message.key;
+        assert_eq!(key.id.as_deref(), Some(asked.as_str()));
+        assert_eq!(key.participant.as_deref(), Some(lid.as_str()));
         running.stop().await;
     })
     .await;

@@ -132,7 +132,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Delay, rest, caps and throughput of devices.
+    /// Delay, rest, caps, throughput and guards of devices.
     async fn cap_devices(
         &self,
         work: &(dyn RoadWork + '_),
@@ -166,8 +166,9 @@ impl Inner {
             for (index, ready) in readies {
                 let (seq, rate) = (pace.seq, pace.rate(most, now));
                 let live = ready.is_live();
+                let guard = ready.limits.guard.filter(|_| ready.new_contact);
                 let mut chance = |most| draw(&*self.ids, most);
-                let taken = pace.take(pacing, rate, live, now, &mut ledger, &mut chance);
+                let taken = pace.admit(pacing, guard, rate, live, now, &mut ledger, &mut chance);
                 if let Some(hold) = holds.get_mut(index) {
                     *hold = taken.err();
                 }

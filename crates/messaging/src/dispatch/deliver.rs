@@ -26,6 +26,8 @@ pub(super) struct Ready {
     pub(super) message: Message,
     /// What it was before it was taken in hand.
     pub(super) was: Status,
+    /// Whether its recipient never wrote.
+    pub(super) new_contact: bool,
     pub(super) claim: Claim,
     pub(super) prepared: Prepared,
     /// The id that it is sent under, where we choose it.
@@ -51,9 +53,9 @@ impl Inner {
         let Some(result) = self.send(&link, &in_hand).await else {
             return self.give_back(claim).await;
         };
-        let InHand { device, limits, message, .. } = in_hand;
-        let attempt = message.attempts;
-        let finished = Finished { message: message.id, claim, attempt, device, limits, result };
+        let InHand { device, limits, message, new_contact, .. } = in_hand;
+        let (message, attempt) = (message.id, message.attempts);
+        let finished = Finished { message, claim, attempt, device, limits, new_contact, result };
         self.finish(finished).await;
     }
 
@@ -97,6 +99,7 @@ impl Inner {
             limits: in_hand.limits,
             message: message.clone(),
             was: in_hand.was,
+            new_contact: in_hand.new_contact,
             claim,
             prepared: prepared.clone(),
             wire_id: outgoing.wire_id.clone(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use chrono_tz::Tz;
 use kabar_channel::{ChannelPorts, RetrySafety};
 use kabar_core::{AccountId, DeviceId, StoreError, Timestamp};
 use kabar_devices::pacing::QuietChoice;
@@ -17,8 +18,8 @@ use super::{Inner, SCOPE};
 use crate::message::{Message, Purpose};
 use crate::pacing::pace::throughput;
 use crate::pacing::repo::AccountRules;
-use crate::pacing::{Hold, HoldReason, Pace, Quiet};
-use crate::repo::{ReadyDevice, RoadWork, after};
+use crate::pacing::{Guard, Hold, HoldReason, Pace, Quiet};
+use crate::repo::{Line, ReadyDevice, RoadWork, after};
 
 /// How long others wait for a reply that is in hand before they look again.
 const REPLYING: Duration = Duration::from_secs(1);
@@ -34,10 +35,11 @@ pub(super) struct Candidate {
     pub(super) safety: RetrySafety,
     pub(super) pace: Pace,
     pub(super) quiet: Option<Quiet>,
-    /// How many replies can be claimed.
+    /// How many replies can be claimed, and of which lines.
     pub(super) live: usize,
-    /// Of which priorities beside, and how many.
-    pub(super) priorities: Vec<i16>,
+    pub(super) live_lines: Vec<Line>,
+    /// Of which lines beside, and how many.
+    pub(super) lines: Vec<Line>,
     pub(super) paced: usize,
 }
 
@@ -81,7 +83,7 @@ impl Inner {
         let mut known = self.known(work, &ready, now).await?;
         for ready in ready {
             match known.devices.remove(&ready.device) {
-                Some(device) => self.look_at(device, &ready.priorities, &known, &mut looked, now),
+                Some(device) => self.look_at(device, &ready.lines, &known, &mut looked, now),
                 None => looked.gone.push(ready.device),
             }
         }
@@ -128,7 +130,7 @@ impl Inner {
     fn look_at(
         &self,
         device: Device,
-        ready: &[i16],
+        ready: &[Line],
         known: &Known,
         looked: &mut Looked,
         now: Timestamp,
@@ -151,12 +153,14 @@ impl Inner {
         let rate = pace.rate(throughput(pacing, per_second), now);
         let knobs = pacing.delay.is_some() || pacing.batch.is_some();
         let caps = is_capped(&device);
+        let guard = Guard::of(&device, rules.map_or(Tz::UTC, |rules| rules.zone));
         let limits = Limits {
             per_second,
             pair: capabilities.as_ref().and_then(|capabilities| capabilities.pair),
-            counted: knobs || caps || rate.is_some(),
+            counted: knobs || caps || rate.is_some() || guard.is_some(),
             frequency: rules.and_then(|rules| rules.pacing.frequency_cap),
             reach: known.limited.contains(&device.namespace()),
+            guard,
         };
         let in_flight = match device.state {
             // One message finds out whether it works again.
@@ -177,26 +181,28 @@ impl Inner {
             (room, paced) = (room.min(free), paced.min(free));
         }
         let quiet = quiet(&device, rules);
-        let open = |priority: i16| -> Result<(), Timestamp> {
-            let live = priority == 0;
+        let open = |line: Line| -> Result<(), Timestamp> {
+            let live = line.is_live();
             let hold = pace.hold(pacing, live, now).map(|hold| hold.until);
-            let purpose = if priority == 1 { Purpose::Service } else { Purpose::Marketing };
+            let purpose = if line.priority == 1 { Purpose::Service } else { Purpose::Marketing };
             let silent = quiet.filter(|quiet| !live && quiet.concerns(purpose));
             let silent = silent.and_then(|quiet| quiet.until(now));
-            hold.max(silent).map_or(Ok(()), Err)
+            let guarded = guard.filter(|_| line.new_contact);
+            let guarded = guarded.and_then(|guard| guard.hold(&pace.new, now));
+            hold.max(silent).max(guarded.map(|hold| hold.until)).map_or(Ok(()), Err)
         };
-        let mut priorities = Vec::new();
-        for priority in ready {
-            match open(*priority) {
-                Ok(()) => priorities.push(*priority),
+        let (mut live_lines, mut lines) = (Vec::new(), Vec::new());
+        for line in ready {
+            match open(*line) {
+                Ok(()) if line.is_live() => live_lines.push(*line),
+                Ok(()) => lines.push(*line),
                 Err(until) => looked.opens_at(until),
             }
         }
-        let live = if priorities.first() == Some(&0) { room } else { 0 };
-        priorities.retain(|priority| *priority != 0);
-        if caps && (live > 0 || known.replying.contains(&device.id)) && !priorities.is_empty() {
+        let live = if live_lines.is_empty() { 0 } else { room };
+        if caps && (live > 0 || known.replying.contains(&device.id)) && !lines.is_empty() {
             // Where a cap leaves room for one only, it is the reply's, whoever has it in hand.
-            priorities.clear();
+            lines.clear();
             looked.opens_at(after(now, REPLYING));
         }
         if pacing.delay.is_some() {
@@ -206,7 +212,7 @@ impl Inner {
             let left = batch.size.saturating_sub(pace.batch).max(1);
             paced = paced.min(usize::try_from(left).unwrap_or(usize::MAX));
         }
-        if priorities.is_empty() {
+        if lines.is_empty() {
             paced = 0;
         }
         if live.max(paced) == 0 {
@@ -215,8 +221,17 @@ impl Inner {
         let safety =
             capabilities.as_ref().map_or(RetrySafety::Never, |capabilities| capabilities.retry);
         let device = Arc::new(device);
-        let candidate = Candidate { device, limits, safety, pace, quiet, live, priorities, paced };
-        looked.candidates.push(candidate);
+        looked.candidates.push(Candidate {
+            device,
+            limits,
+            safety,
+            pace,
+            quiet,
+            live,
+            live_lines,
+            lines,
+            paced,
+        });
     }
 
     /// What keeps a message that was claimed although its lane was: its lane was claimed for the

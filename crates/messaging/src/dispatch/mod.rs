@@ -106,6 +106,8 @@ struct InHand {
     was: Status,
     /// Whether it keeps the device's delay.
     paced: bool,
+    /// Whether a guard keeps it: its recipient never wrote.
+    new_contact: bool,
     claim: Claim,
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use kabar_channel::{Accepted, RetrySafety, SendError};
 use kabar_core::{DeviceId, MessageId, StoreError, Timestamp, Topic};
+use kabar_devices::health::DayCounts;
+use kabar_devices::repo::Note;
 use kabar_devices::{Device, DeviceState};
 use kabar_events::{Fact, NewEvent};
 
@@ -15,6 +17,7 @@ use super::{Inner, SCOPE};
 use crate::intake::unpark;
 use crate::measure;
 use crate::message::{Message, Status};
+use crate::pacing::Blocked;
 use crate::pacing::pace::throughput;
 use crate::policy::{self, DeviceEffect};
 use crate::repo::RoadWork;
@@ -29,6 +32,8 @@ pub(super) struct Finished {
     pub(super) attempt: u32,
     pub(super) device: Arc<Device>,
     pub(super) limits: Limits,
+    /// Whether its recipient never wrote.
+    pub(super) new_contact: bool,
     pub(super) result: Result<Accepted, SendError>,
 }
 
@@ -106,11 +111,14 @@ impl Inner {
             .filter_map(|message| Some((message.device, message.wire_id.clone()?)))
             .collect();
         unpark(&*work, &wire_ids, now).await?;
+        let notes = notes(&*work, batch, &saved, now).await?;
         let claims: Vec<Claim> = batch.iter().map(|finished| finished.claim).collect();
         work.outbox(SCOPE).release(self.node, &claims).await?;
         let events = device_events(&*work, &effects, now).await?;
         work.events().append(&events).await?;
         self.slow_down(&*work, batch, &effects, now).await?;
+        leave_alone(&*work, &effects).await?;
+        work.device_days(SCOPE).add(&notes).await?;
         work.commit().await?;
         for (device, effect, _) in effects {
             if let DeviceEffect::Pause { until, .. } | DeviceEffect::Down { until, .. } = effect {
@@ -176,10 +184,82 @@ impl Inner {
                     .channels
                     .get(&link.channel)
                     .map_or(RetrySafety::Never, |ports| ports.channel().capabilities(&link).retry);
-                policy::failed(message, error, &finished.device.settings, safety, now)
+                let due = message.due_at;
+                let settings = &finished.device.settings;
+                let effect = policy::failed(message, error, settings, safety, now);
+                if let (DeviceEffect::NewContacts(blocked), Some(guard)) =
+                    (&effect, finished.limits.guard)
+                {
+                    guard.refused(*blocked).apply(message, now);
+                    if finished.new_contact {
+                        // The device waits, not the message: it goes as soon as its recipient writes.
+                        (message.due_at, message.next_at) = (due, now);
+                    }
+                }
+                effect
             }
         }
     }
+}
+
+/// Makes devices leave new contacts alone, on every node.
+async fn leave_alone(
+    work: &(dyn RoadWork + '_),
+    effects: &[(Arc<Device>, DeviceEffect, bool)],
+) -> Result<(), StoreError> {
+    let blocked = effects.iter().filter_map(|(device, effect, _)| match effect {
+        DeviceEffect::NewContacts(blocked) => Some((device.id, *blocked)),
+        _ => None,
+    });
+    let blocked: BTreeMap<DeviceId, Blocked> = blocked.collect();
+    if blocked.is_empty() {
+        return Ok(());
+    }
+    let devices: Vec<DeviceId> = blocked.keys().copied().collect();
+    let mut paces: Vec<_> = work.pacing(SCOPE).lock(&devices).await?.into_iter().collect();
+    for (device, pace) in &mut paces {
+        if let Some(blocked) = blocked.get(&*device) {
+            pace.new.block(*blocked);
+        }
+    }
+    work.pacing(SCOPE).save(&paces, &[]).await
+}
+
+/// What the outcomes mean for the health of guarded devices.
+async fn notes(
+    work: &(dyn RoadWork + '_),
+    batch: &[Finished],
+    saved: &[Message],
+    now: Timestamp,
+) -> Result<Vec<Note>, StoreError> {
+    let guarded = batch.iter().filter(|finished| finished.limits.guard.is_some());
+    let (mut notes, mut met) = (Vec::new(), Vec::new());
+    for finished in guarded {
+        let message = saved.iter().find(|message| message.id == finished.message);
+        let counts = match &finished.result {
+            Ok(_) => {
+                let met_now = message.filter(|_| finished.new_contact);
+                met.extend(met_now.map(|message| message.conversation));
+                DayCounts { sent: 1, ..DayCounts::default() }
+            }
+            Err(SendError::NewContactsBlocked { .. }) => {
+                DayCounts { refused: 1, ..DayCounts::default() }
+            }
+            Err(_) if message.is_some_and(|message| message.status == Status::Failed) => {
+                DayCounts { failed: 1, ..DayCounts::default() }
+            }
+            Err(_) => continue,
+        };
+        notes.push(Note::at(finished.device.id, now, counts));
+    }
+    if met.is_empty() {
+        return Ok(notes);
+    }
+    for device in work.outbox(SCOPE).contacted(&met, now).await? {
+        let counts = DayCounts { contacted: 1, ..DayCounts::default() };
+        notes.push(Note::at(device, now, counts));
+    }
+    Ok(notes)
 }
 
 /// The code of a number that sends faster than its throughput.

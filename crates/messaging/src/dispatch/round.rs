@@ -12,9 +12,10 @@ use super::hands::Claim;
 use super::look::{Candidate, Looked};
 use super::shares::{Want, shares};
 use super::{InHand, Inner, SCOPE};
-use crate::message::{Message, Purpose, Status};
+use crate::message::{Message, Status};
+use crate::pacing::Guard;
 use crate::policy::{self, Next};
-use crate::repo::{ClaimedLane, LaneClaim, RoadWork, after};
+use crate::repo::{ClaimedLane, LaneClaim, Line, RoadWork, after};
 use crate::send::Before;
 use crate::{measure, opt_out};
 
@@ -38,6 +39,8 @@ pub(super) struct Limits {
     pub(super) frequency: Option<FrequencyCap>,
     /// Whether its portfolio's messaging limit is known.
     pub(super) reach: bool,
+    /// What guards its messages to new contacts.
+    pub(super) guard: Option<Guard>,
 }
 
 /// What came of a look at all devices.
@@ -170,7 +173,7 @@ impl Inner {
     async fn abandon(&self, device: DeviceId, now: Timestamp) -> Result<usize, StoreError> {
         let claim = self.claim_of(device, now);
         let work = self.store.begin().await?;
-        let claimed = work.outbox(SCOPE).claim(claim, Purpose::PRIORITIES, ABANDON).await?;
+        let claimed = work.outbox(SCOPE).claim(claim, Line::ALL, ABANDON).await?;
         let back: Vec<Claim> = claimed.iter().map(|lane| (lane.lane, lane.fence)).collect();
         let mut ended: Vec<Message> = claimed.into_iter().filter_map(|lane| lane.head).collect();
         let before = Before::of(&ended);
@@ -255,15 +258,16 @@ impl Inner {
         let mut paced = candidate.paced;
         let live = given.min(candidate.live);
         if live > 0 {
-            let claimed = work.outbox(SCOPE).claim(claim, &[0], number(live)).await?;
+            let lines = &candidate.live_lines;
+            let claimed = work.outbox(SCOPE).claim(claim, lines, number(live)).await?;
             let claimed = wanted(work, claimed, sorted, now).await?;
             self.sort(candidate, claimed, &mut paced, sorted, now);
         }
         let taken = sorted.send.iter().filter(|one| one.device.id == candidate.device.id).count();
         let rest = given.saturating_sub(taken).min(paced);
-        if rest > 0 && !candidate.priorities.is_empty() {
-            let priorities = &candidate.priorities;
-            let claimed = work.outbox(SCOPE).claim(claim, priorities, number(rest)).await?;
+        if rest > 0 && !candidate.lines.is_empty() {
+            let lines = &candidate.lines;
+            let claimed = work.outbox(SCOPE).claim(claim, lines, number(rest)).await?;
             let claimed = wanted(work, claimed, sorted, now).await?;
             self.sort(candidate, claimed, &mut paced, sorted, now);
         }
@@ -281,7 +285,7 @@ impl Inner {
         now: Timestamp,
     ) {
         let settings = &candidate.device.settings;
-        for ClaimedLane { lane, fence, head } in claimed {
+        for ClaimedLane { lane, fence, new_contact, head } in claimed {
             let claim = (lane, fence);
             let Some(mut message) = head else {
                 sorted.back.push(claim);
@@ -317,6 +321,7 @@ impl Inner {
                         message,
                         was,
                         paced: keeps,
+                        new_contact,
                         claim,
                     });
                 }

@@ -3,19 +3,22 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use kabar_channel::{ChannelKind, IncomingMessage, IntakeReport};
+use kabar_channel::{Author, ChannelKind, IncomingMessage, IntakeReport};
 use kabar_contacts::people::{self, Person, Resolved};
 use kabar_core::{
     AccountId, ContactId, ConversationId, DeviceId, MessageId, PhoneNumber, Scope, StoreError,
     Timestamp,
 };
 use kabar_devices::Device;
+use kabar_devices::health::DayCounts;
+use kabar_devices::repo::Note;
 use kabar_events::{Fact, NewEvent};
 use kabar_jobs::NewJob;
 
 use super::{Road, SCOPE, by_account};
 use crate::message::{Body, Direction, Lane, Message, Origin, Purpose, Status};
 use crate::opt_out;
+use crate::pacing::guard::is_guarded;
 use crate::repo::{Chats, Touch, Wrote, after, chats};
 use crate::{ANSWER_JOB, FETCH_MEDIA_JOB};
 
@@ -76,6 +79,17 @@ impl Arrival {
         let sender = &self.message.sender;
         let phone = sender.phone.as_ref().map(PhoneNumber::as_str);
         sender.lid.as_deref().or(phone).or(sender.wa_id.as_deref()).unwrap_or_default()
+    }
+
+    /// Who wrote it in a group; `None` elsewhere, and when it was us.
+    fn author(&self) -> Option<Author> {
+        let message = &self.message;
+        let by_member = message.group.is_some() && !self.way.is_ours();
+        by_member.then(|| Author {
+            address: message.address.clone(),
+            ids: message.sender.clone(),
+            name: message.profile_name.clone(),
+        })
     }
 
     /// Whether an automatic answer may answer it: a contact wrote it just now, on a device that
@@ -139,17 +153,48 @@ async fn store_account(
     }
     let (touches, names) = (touches(&fresh), profile_names(&fresh));
     events.extend(received(&fresh, road.now));
+    let theirs = theirs(&fresh);
+    let mut notes = answered(road, scope, &theirs).await?;
     road.work.conversations(scope).hear(&touches, &names, &events, road.now).await?;
+    let lanes: Vec<Lane> = theirs.iter().map(|message| message.lane()).collect();
+    road.work.outbox(SCOPE).known(&lanes).await?;
     let own = own_numbers(road, &fresh).await?;
     let heard: Vec<&Message> = fresh
         .iter()
         .filter(|(arrival, _)| arrival.way == Way::Live && arrival.message.group.is_none())
         .map(|(_, message)| *message)
         .collect();
-    let confirmed = opt_out::heed(road.work, scope, &heard, road.ids, road.now).await?;
+    let confirmed = opt_out::heed(road.work, scope, &heard, &mut notes, road.ids, road.now).await?;
     let mut jobs = jobs(road, &fresh, &own, &opt_out::answered(&confirmed));
     jobs.extend(confirmed.into_iter().map(|(_, job)| job));
+    // Last: whoever finishes sends locks these after lanes, too.
+    road.work.device_days(SCOPE).add(&notes).await?;
     road.work.jobs().enqueue(&jobs).await
+}
+
+/// What contacts of guarded devices wrote: who writes is nobody new any more.
+fn theirs<'a>(fresh: &[(&Arrival, &'a Message)]) -> Vec<&'a Message> {
+    let theirs = fresh.iter().filter(|(arrival, message)| {
+        message.direction == Direction::In && is_guarded(&arrival.device)
+    });
+    theirs.map(|(_, message)| *message).collect()
+}
+
+/// Counts those who were written to first and answer now, for the day on which they were.
+async fn answered(
+    road: &Road<'_>,
+    scope: Scope,
+    theirs: &[&Message],
+) -> Result<Vec<Note>, StoreError> {
+    let chats: BTreeMap<ConversationId, Timestamp> =
+        theirs.iter().map(|message| (message.conversation, message.own_at())).collect();
+    if chats.is_empty() {
+        return Ok(Vec::new());
+    }
+    let chats: Vec<(ConversationId, Timestamp)> = chats.into_iter().collect();
+    let answered = road.work.conversations(scope).answered(&chats).await?;
+    let counts = DayCounts { answered: 1, ..DayCounts::default() };
+    Ok(answered.into_iter().map(|(device, at)| Note::at(device, at, counts)).collect())
 }
 
 /// The same message twice in one batch is one message.
@@ -261,6 +306,7 @@ fn message(
         network_id: message.sender.wa_id.clone(),
         wire_id: Some(message.wire_id.clone()),
         dedupe_key: Some(arrival.dedupe_key(contact)),
+        author: arrival.author(),
         reply_to_id: message.reply_to.as_ref().and_then(find),
         reply_to: message.reply_to.clone(),
         target_id: message.content.target().and_then(find),

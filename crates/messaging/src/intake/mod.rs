@@ -24,6 +24,7 @@ use kabar_core::{
     AccountId, Clock, IdSource, InstallationScope, Store, StoreError, Timestamp, Wake,
 };
 use kabar_devices::Device;
+use kabar_devices::health::day_of;
 use kabar_events::{Fact, NewEvent};
 use sha2::{Digest as _, Sha256};
 
@@ -38,6 +39,9 @@ use storer::Storer;
 const ONCE_DAYS: u32 = 1;
 /// Days for which offers are counted: the longest window of a frequency cap.
 const OFFER_DAYS: u32 = 30;
+/// Days of which the figures of a device's health are kept: three times as long as the longest look
+/// back.
+const HEALTH_DAYS: i64 = 3 * kabar_devices::health::MEMORY;
 /// Tries of a unit of work that met another one.
 const TRIES: u32 = 5;
 /// The most characters of a raw item that are kept in quarantine; the whole body is kept beside.
@@ -90,7 +94,8 @@ impl MessageIntake {
         Ok(applied)
     }
 
-    /// Removes what is remembered for a day only: answers to retried requests.
+    /// Removes what is remembered for a time only: answers to retried requests, sends that no limit
+    /// looks at any more, days that no health does.
     ///
     /// # Errors
     /// What storage says.
@@ -100,8 +105,9 @@ impl MessageIntake {
         let day = std::time::Duration::from_hours(24);
         let once = work.once().forget(now - day * ONCE_DAYS).await?;
         let pacing = work.pacing(SCOPE).prune(now - day, now - day * OFFER_DAYS).await?;
+        let days = work.device_days(SCOPE).forget(day_of(now) - HEALTH_DAYS).await?;
         work.commit().await?;
-        tracing::debug!(once, pacing, "intake.prune");
+        tracing::debug!(once, pacing, days, "intake.prune");
         Ok(())
     }
 }

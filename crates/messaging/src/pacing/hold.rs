@@ -1,8 +1,12 @@
 //! Why a message waits, and until when.
 
+use std::borrow::Cow;
+
+use chrono_tz::Tz;
 use kabar_channel::Reason;
 use kabar_core::Timestamp;
 
+use super::guard::{WarmUpDay, local};
 use crate::message::{Message, Status};
 
 /// Why something that is due does not go.
@@ -31,6 +35,22 @@ pub enum HoldReason {
     Throughput,
     /// The network asked the device to slow down (Meta 130429).
     SlowedDown,
+    /// The network refuses the device's messages to new contacts (WhatsApp 463, 475).
+    NewContactsPaused {
+        /// The network's code, where it is a number.
+        code: Option<u16>,
+        /// Whether the end is our guess.
+        assumed: bool,
+        /// The account's time zone.
+        zone: Tz,
+    },
+    /// The number is new, and sent as many messages to new contacts as it may today.
+    WarmUp {
+        /// The day.
+        day: WarmUpDay,
+        /// The account's time zone.
+        zone: Tz,
+    },
 }
 
 impl HoldReason {
@@ -48,11 +68,30 @@ impl HoldReason {
             Self::MessagingLimit => "messaging_limit",
             Self::Throughput => "throughput",
             Self::SlowedDown => "slowed_down",
+            Self::NewContactsPaused { .. } => "new_contacts_paused",
+            Self::WarmUp { .. } => "warm_up",
         }
     }
 
-    const fn text(self) -> &'static str {
-        match self {
+    fn text(self, until: Timestamp) -> Cow<'static, str> {
+        let plain = match self {
+            Self::NewContactsPaused { code, assumed, zone } => {
+                let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+                let word =
+                    if assumed { "an assumption, for it names no end" } else { "as it says" };
+                let end = local(until, zone);
+                return format!(
+                    "WhatsApp refuses messages to new contacts{code} until {end}, {word}; answers go on"
+                )
+                .into();
+            }
+            Self::WarmUp { day: WarmUpDay { day, days, most }, zone } => {
+                let next = local(until, zone);
+                return format!(
+                    "warm-up: day {day} of {days}, {most} new contacts today; continues at {next}"
+                )
+                .into();
+            }
             Self::Scheduled => "it is not due yet",
             Self::PacingDelay => "its device pauses between two messages",
             Self::HourlyCap => "its device sent as much as it may in an hour",
@@ -64,7 +103,8 @@ impl HoldReason {
             Self::MessagingLimit => "the portfolio wrote to as many people as Meta allows in a day",
             Self::Throughput => "its device sends as fast as it may",
             Self::SlowedDown => "the network asked its device to slow down",
-        }
+        };
+        Cow::Borrowed(plain)
     }
 }
 
@@ -85,7 +125,7 @@ impl Hold {
 
     /// The reason as messages carry it.
     pub fn reason(self) -> Reason {
-        Reason::new(self.why.as_str(), self.why.text())
+        Reason::new(self.why.as_str(), self.why.text(self.until))
     }
 
     /// The one that ends last.

@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use kabar_core::Timestamp;
 use kabar_devices::PacingSettings;
 
+use super::guard::{Guard, NewContacts};
 use super::hold::{Hold, HoldReason};
 
 /// The window of the hourly cap.
@@ -65,6 +66,8 @@ pub struct Pace {
     pub busy_until: Timestamp,
     /// The network's wish for less.
     pub slowed: Option<Slowed>,
+    /// Its messages to new contacts, where a guard counts them.
+    pub new: NewContacts,
 }
 
 impl Default for Pace {
@@ -82,6 +85,7 @@ impl Default for Pace {
             day: cap,
             busy_until: never,
             slowed: None,
+            new: NewContacts::default(),
         }
     }
 }
@@ -252,6 +256,28 @@ impl Pace {
         }
         if !live {
             self.pace(pacing, at, draw);
+        }
+        Ok(())
+    }
+
+    /// The same for a message that a guard may keep: one to a new contact.
+    #[expect(clippy::too_many_arguments, reason = "those of `take`, and the guard")]
+    pub(crate) fn admit(
+        &mut self,
+        pacing: &PacingSettings,
+        guard: Option<Guard>,
+        rate: Option<Rate>,
+        live: bool,
+        now: Timestamp,
+        ledger: &mut Ledger,
+        draw: Draw<'_>,
+    ) -> Result<(), Hold> {
+        if let Some(hold) = guard.and_then(|guard| guard.hold(&self.new, now)) {
+            return Err(hold);
+        }
+        self.take(pacing, rate, live, now, ledger, draw)?;
+        if let Some(guard) = guard {
+            guard.count(&mut self.new, now);
         }
         Ok(())
     }

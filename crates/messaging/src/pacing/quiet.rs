@@ -82,22 +82,22 @@ impl Quiet {
         let midnight = |day: chrono::NaiveDate| day.and_time(chrono::NaiveTime::MIN);
         let minutes = TimeDelta::minutes(i64::from(time.minutes()));
         let mut moments: Vec<Timestamp> =
-            days.flat_map(|day| self.instants(midnight(day) + minutes)).collect();
+            days.flat_map(|day| instants(self.zone, midnight(day) + minutes)).collect();
         moments.sort_unstable();
         moments
     }
+}
 
-    /// The instants at which the local clock shows `local`; the end of the gap when it skips it.
-    fn instants(self, local: NaiveDateTime) -> Vec<Timestamp> {
-        for minute in 0..LONGEST_GAP {
-            match self.zone.from_local_datetime(&(local + TimeDelta::minutes(minute))) {
-                LocalResult::Single(at) => return vec![at.to_utc()],
-                LocalResult::Ambiguous(one, two) => return vec![one.to_utc(), two.to_utc()],
-                LocalResult::None => {}
-            }
+/// The instants at which the local clock shows `local`; the end of the gap when it skips it.
+pub(super) fn instants(zone: Tz, local: NaiveDateTime) -> Vec<Timestamp> {
+    for minute in 0..LONGEST_GAP {
+        match zone.from_local_datetime(&(local + TimeDelta::minutes(minute))) {
+            LocalResult::Single(at) => return vec![at.to_utc()],
+            LocalResult::Ambiguous(one, two) => return vec![one.to_utc(), two.to_utc()],
+            LocalResult::None => {}
         }
-        Vec::new()
     }
+    Vec::new()
 }
 
 #[cfg(test)]

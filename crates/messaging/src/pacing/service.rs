@@ -1,22 +1,25 @@
 //! What people ask the pacer: how much a device has used, why a message waits, how long it takes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use chrono_tz::Tz;
 use kabar_channel::Channels;
 use kabar_core::permission::{ReadDevices, ReadMessages};
 use kabar_core::{
     AccountId, Clock, DeviceId, Grant, InstallationScope, Scope, Store, StoreError, Timestamp,
 };
 use kabar_devices::Device;
+use kabar_devices::health::{Health, MEMORY, assess, day_of};
 
 use super::estimate::{Estimate, Sender, estimate};
+use super::guard::{Blocked, Guard, WarmUpDay};
 use super::hold::{Hold, HoldReason};
 use super::pace::{DAY, HOUR, Pace};
 use super::quiet::Quiet;
 use super::repo::AccountRules;
 use crate::dispatch::{places, quiet};
-use crate::message::{Direction, Message, Purpose, Status};
+use crate::message::{Direction, Lane, Message, Purpose, Status};
 use crate::repo::RoadWork;
 use crate::send::MessageError;
 
@@ -53,12 +56,35 @@ impl std::fmt::Debug for Pacing {
     }
 }
 
+/// How a device meets people who never wrote to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meeting {
+    /// The day of its warm-up; `None` when it has none, or it is over.
+    pub warm_up: Option<WarmUpDay>,
+    /// Messages to new contacts that were sent today.
+    pub sent_today: u32,
+    /// The network's refusal that holds now.
+    pub blocked: Option<Blocked>,
+    /// What keeps the next one.
+    pub hold: Option<Hold>,
+}
+
+/// How likely a device is to be banned, and what its guard does about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceHealth {
+    /// What its days say.
+    pub health: Health,
+    /// How it meets new contacts; `None` where there is no guard.
+    pub new_contacts: Option<Meeting>,
+}
+
 /// What a device waits for.
 struct State {
     device: Device,
     pace: Pace,
     quiet: Option<Quiet>,
     paused: Option<Timestamp>,
+    guard: Option<Guard>,
 }
 
 impl Pacing {
@@ -118,15 +144,36 @@ impl Pacing {
         }
         let work = self.store.read().await?;
         let states = states(&*work, grant.scope(), &devices, now).await?;
+        let new = new_contacts(&*work, &messages, &states, now).await?;
         for message in messages.iter_mut().filter(|message| is_due(message, now)) {
-            let state = states.get(&message.device);
-            if let Some(hold) = state.and_then(|state| state.hold(message.purpose, now)) {
+            let Some(state) = states.get(&message.device) else { continue };
+            let met = state.meeting(now).and_then(|meeting| meeting.hold);
+            let met = met.filter(|_| new.contains(&message.lane()));
+            if let Some(hold) = Hold::later(met, state.hold(message.purpose, now)) {
                 message.status = Status::Held;
                 message.reason = Some(hold.reason());
                 message.held_until = Some(hold.until);
             }
         }
         Ok(messages)
+    }
+
+    /// How likely a device is to be banned, and what its guard does about it.
+    ///
+    /// # Errors
+    /// [`MessageError::NotFound`] if there is no such device.
+    pub async fn health(
+        &self,
+        grant: &Grant<ReadDevices>,
+        device: DeviceId,
+    ) -> Result<DeviceHealth, MessageError> {
+        let now = self.clock.now();
+        let work = self.store.read().await?;
+        let states = states(&*work, grant.scope(), &[device], now).await?;
+        let state = states.get(&device).ok_or(MessageError::NotFound)?;
+        let today = day_of(now);
+        let days = work.device_days(SCOPE).since(device, today - MEMORY).await?;
+        Ok(DeviceHealth { health: assess(&days, today), new_contacts: state.meeting(now) })
     }
 
     /// How long `messages` more messages, shared by these devices, will take. Devices that are not
@@ -193,6 +240,17 @@ async fn sender(
 }
 
 impl State {
+    /// How it meets new contacts.
+    fn meeting(&self, now: Timestamp) -> Option<Meeting> {
+        let (guard, met) = (self.guard?, &self.pace.new);
+        Some(Meeting {
+            warm_up: guard.warm_up(now),
+            sent_today: guard.sent_today(met, now),
+            blocked: met.blocked.filter(|blocked| blocked.until > now),
+            hold: guard.hold(met, now),
+        })
+    }
+
     /// What keeps a message of this purpose, as far as the device decides.
     fn hold(&self, purpose: Purpose, now: Timestamp) -> Option<Hold> {
         let live = purpose.priority() == 0;
@@ -214,6 +272,26 @@ impl State {
         holds.sort_by_key(|hold| std::cmp::Reverse(hold.until));
         holds
     }
+}
+
+/// The lanes of messages that are with new contacts, as far as that matters now.
+async fn new_contacts(
+    work: &(dyn RoadWork + '_),
+    messages: &[Message],
+    states: &HashMap<DeviceId, State>,
+    now: Timestamp,
+) -> Result<HashSet<Lane>, StoreError> {
+    let keeps = |device: &DeviceId| {
+        let meeting = states.get(device).and_then(|state| state.meeting(now));
+        meeting.is_some_and(|meeting| meeting.hold.is_some())
+    };
+    let asked = messages.iter().filter(|message| is_due(message, now) && keeps(&message.device));
+    let lanes: HashSet<Lane> = asked.map(Message::lane).collect();
+    if lanes.is_empty() {
+        return Ok(lanes);
+    }
+    let lanes: Vec<Lane> = lanes.into_iter().collect();
+    Ok(work.outbox(SCOPE).new_contacts(&lanes).await?.into_iter().collect())
 }
 
 /// Whether nothing but the pacer can keep the message.
@@ -243,7 +321,9 @@ async fn states(
         let quiet = quiet(&device, rules.get(&device.account));
         let paused = places(&device).iter().filter_map(|place| pauses.get(place)).max().copied();
         let pace = paces.get(&device.id).copied().unwrap_or_default();
-        (device.id, State { device, pace, quiet, paused })
+        let zone = rules.get(&device.account).map_or(Tz::UTC, |rules| rules.zone);
+        let guard = Guard::of(&device, zone);
+        (device.id, State { device, pace, quiet, paused, guard })
     };
     Ok(devices.into_iter().map(state).collect())
 }

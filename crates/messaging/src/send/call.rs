@@ -16,6 +16,7 @@ use kabar_events::{Fact, NewEvent};
 
 use crate::message::{Body, Direction, Lane, Message, NewMessage, Status, To, downgraded};
 use crate::opt_out::{refusal, refuses};
+use crate::pacing::guard::is_guarded;
 use crate::repo::{Chats, LaneEntry, RoadWork, Wrote, after, chats};
 
 use super::render::render;
@@ -69,6 +70,8 @@ pub(super) struct Planned {
     pub(super) messages: Vec<Message>,
     /// The contacts that were made for them.
     pub(super) made: BTreeSet<ContactId>,
+    /// Their devices that have a ban guard.
+    pub(super) guarded: BTreeSet<DeviceId>,
 }
 
 /// Stores what was planned, of any number of scopes.
@@ -80,7 +83,7 @@ pub(super) async fn store(
     let (mut messages, mut lanes, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for plan in planned {
         messages.extend(&plan.messages);
-        lanes.extend(lane_entries(&plan.messages));
+        lanes.extend(lane_entries(plan));
         events.extend(plan.made.iter().map(|contact| made_event(plan.scope, *contact, now)));
         events.extend(plan.messages.iter().map(|message| queued_event(message, now)));
     }
@@ -159,7 +162,8 @@ impl Call<'_> {
         }
         let sorted = Sorted { places, refused };
         if all && !sorted.refused.is_empty() {
-            let nothing = Planned { scope: self.scope, messages: Vec::new(), made };
+            let (messages, guarded) = (Vec::new(), BTreeSet::new());
+            let nothing = Planned { scope: self.scope, messages, made, guarded };
             return Ok((nothing, sorted));
         }
         let lanes =
@@ -170,7 +174,9 @@ impl Call<'_> {
             .zip(fits)
             .map(|(to, fitted)| self.message(&to, fitted, &chats, &targets, now))
             .collect();
-        Ok((Planned { scope: self.scope, messages, made }, sorted))
+        let guarded = devices.values().filter(|device| is_guarded(device));
+        let guarded = guarded.map(|device| device.id).collect();
+        Ok((Planned { scope: self.scope, messages, made, guarded }, sorted))
     }
 
     /// The devices of the call that the scope reaches.
@@ -357,6 +363,7 @@ impl Call<'_> {
             network_id: None,
             wire_id: None,
             dedupe_key: None,
+            author: None,
             reply_to_id: new.reply_to,
             reply_to: target.and_then(message_key),
             target_id: new.reply_to.filter(|_| reacts),
@@ -407,11 +414,12 @@ fn person(to: &To, namespace: Option<&str>) -> Option<Person> {
     }
 }
 
-/// How the network names a message of ours or theirs.
+/// How the network names a message of ours or theirs. A group's members are told apart by their
+/// addresses; where two talk, whose message it is says it all.
 fn message_key(message: &Message) -> Option<MessageKey> {
     Some(MessageKey {
         chat: None,
-        sender: message.recipient.as_ref().and_then(|to| to.lid.clone()),
+        sender: message.author.as_ref().and_then(|author| author.address.clone()),
         from_me: message.direction == Direction::Out,
         id: message.wire_id.clone()?,
     })
@@ -462,10 +470,11 @@ fn check_fields(
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
-fn lane_entries(messages: &[Message]) -> Vec<LaneEntry> {
+fn lane_entries(plan: &Planned) -> Vec<LaneEntry> {
     let mut by_lane: BTreeMap<Lane, LaneEntry> = BTreeMap::new();
-    for message in messages {
-        let entry = lane_entry(message);
+    for message in &plan.messages {
+        let guarded = plan.guarded.contains(&message.device);
+        let entry = LaneEntry { guarded, ..lane_entry(message) };
         let lane = by_lane.entry(entry.lane).or_insert(entry);
         lane.priority = lane.priority.min(entry.priority);
         lane.ready_at = lane.ready_at.min(entry.ready_at);

@@ -38,6 +38,7 @@ fn message() -> Message {
         network_id: None,
         wire_id: None,
         dedupe_key: None,
+        author: None,
         reply_to_id: None,
         reply_to: None,
         target_id: None,

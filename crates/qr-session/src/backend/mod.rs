@@ -13,6 +13,7 @@ mod app_sync;
 mod device;
 pub(crate) mod key;
 mod msg_secret;
+mod pending;
 mod protocol;
 pub mod shelf;
 mod signal;
@@ -21,14 +22,19 @@ mod value;
 use std::sync::Arc;
 
 use kabar_channel::vault::{Change, Fence, Item, SessionVault, Shelf, VaultError};
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Mutex, watch};
 use wacore::store::error::{Result, StoreError};
+
+pub(crate) use pending::Unread;
 
 /// The store of one session.
 pub struct VaultBackend {
     vault: Arc<dyn SessionVault>,
     fence: Fence,
     fenced: watch::Sender<bool>,
+    /// Who asks for messages that were read and never stored.
+    unread: Option<UnboundedSender<Unread>>,
     /// Held by whoever reads and then writes a trusted-contact token.
     tokens: Mutex<()>,
 }
@@ -42,7 +48,8 @@ impl std::fmt::Debug for VaultBackend {
 impl VaultBackend {
     /// The store of the fence's device, written to under the fence.
     pub fn new(vault: Arc<dyn SessionVault>, fence: Fence) -> Self {
-        Self { vault, fence, fenced: watch::Sender::new(false), tokens: Mutex::new(()) }
+        let (fenced, tokens) = (watch::Sender::new(false), Mutex::new(()));
+        Self { vault, fence, fenced, unread: None, tokens }
     }
 
     /// The device and the token that it is written with.

@@ -27,7 +27,7 @@ fn pair(first: &str, second: &str) -> Vec<u8> {
 }
 
 /// A key of three texts.
-fn triple(chat: &str, sender: &str, id: &str) -> Vec<u8> {
+pub(super) fn triple(chat: &str, sender: &str, id: &str) -> Vec<u8> {
     join([chat.as_bytes(), sender.as_bytes(), id.as_bytes()])
 }
 
@@ -233,8 +233,7 @@ impl ProtocolStore for VaultBackend {
         sender: &str,
         id: &str,
     ) -> Result<Option<Vec<u8>>> {
-        let item = self.one(PENDING_INBOUND, triple(chat, sender, id)).await?;
-        Ok(item.map(|item| item.value.into()))
+        self.copy_of(chat, sender, id).await
     }
 
     async fn delete_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<()> {
@@ -255,6 +254,6 @@ impl ProtocolStore for VaultBackend {
 
     async fn delete_pending_inbound_batch(&self, keys: &[PendingInboundKey<'_>]) -> Result<()> {
         let key = |key: &PendingInboundKey<'_>| triple(key.chat, key.sender, key.id);
-        self.remove(PENDING_INBOUND, keys.iter().map(key).collect()).await
+        self.stored(keys.iter().map(key).collect()).await
     }
 }

@@ -6,6 +6,8 @@ use kabar_channel::vault::Shelf;
 pub const DEVICE: Shelf = Shelf::new("device");
 /// What is known of the session itself: where it came from.
 pub const ABOUT: Shelf = Shelf::new("about");
+/// The code that pairs the device, while there is one. One item.
+pub const PAIRING: Shelf = Shelf::new("pairing");
 /// Identity keys of others, by address.
 pub const IDENTITIES: Shelf = Shelf::new("identities");
 /// Signal sessions with others, by address.
@@ -52,7 +54,7 @@ pub const MSG_SECRETS: Shelf = Shelf::new("msg_secrets");
 /// Secrets and options of polls of ours, by their id on the wire.
 pub const POLLS: Shelf = Shelf::new("polls");
 /// What a session file carries under `shelves`: all but the device, its one-time keys, and what is
-/// known of the session itself.
+/// known of the session itself and of its pairing.
 pub const CARRIED: &[Shelf] = &[
     IDENTITIES,
     SESSIONS,

@@ -79,6 +79,7 @@ fn body(
     let incoming = Box::new(IncomingMessage {
         wire_id,
         sender: scene.sender(),
+        address: scene.address(),
         recipient: scene.recipient(),
         group: scene.group(),
         profile_name: profile_name(scene),

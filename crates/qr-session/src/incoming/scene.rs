@@ -33,6 +33,14 @@ impl Scene<'_> {
         address::person([Some(&source.sender), source.sender_alt.as_ref()].into_iter().flatten())
     }
 
+    /// The address of a group's member in the group, by number or linked id as the group has it. Where
+    /// two talk the chat says who it is.
+    pub(super) fn address(&self) -> Option<String> {
+        let source = &self.info.source;
+        let member = source.chat.is_group() && address::is_usable(&source.sender);
+        member.then(|| source.sender.to_non_ad_string())
+    }
+
     /// To whom it went, when the business wrote it to a person.
     pub(super) fn recipient(&self) -> Option<PersonIds> {
         let source = &self.info.source;

@@ -1,6 +1,7 @@
 //! The way in: messages are acknowledged to WhatsApp after the intake's commit.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use whatsapp_rust::types::durability_hook::{InboundDurabilityHook, InboundMessage};
 use whatsapp_rust::{Client, anyhow};
 
+use super::listener::Health;
 use crate::incoming;
 use crate::polls::Polls;
 
@@ -25,11 +27,32 @@ pub(crate) struct Hook {
     pub(crate) account: AccountId,
     pub(crate) intake: Arc<dyn Intake>,
     pub(crate) polls: Polls,
+    pub(crate) health: Arc<Health>,
 }
 
 impl Hook {
+    /// What messages tell, with the votes among them opened as long as the session is there.
+    pub(crate) async fn events(
+        &self,
+        client: Option<&Client>,
+        batch: &[InboundMessage],
+    ) -> Vec<ChannelEvent> {
+        let own = client.map(super::own).unwrap_or_default();
+        let mut events: Vec<ChannelEvent> = batch
+            .iter()
+            .filter_map(|item| incoming::event(&self.address, &own, &item.message, &item.info))
+            .collect();
+        if let Some(client) = client {
+            self.polls.open(client, &own, &mut events).await;
+        }
+        events
+    }
+
     /// Stores events, again and again while storage is away.
-    async fn store(&self, events: &[ChannelEvent]) -> anyhow::Result<()> {
+    pub(crate) async fn store(&self, events: &[ChannelEvent]) -> anyhow::Result<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
         let (begun, mut wait) = (Instant::now(), FIRST_WAIT);
         loop {
             let batch = Batch { events: events.to_vec(), raw: None, within: Some(self.account) };
@@ -53,15 +76,9 @@ impl InboundDurabilityHook for Hook {
         client: Arc<Client>,
         batch: &[InboundMessage],
     ) -> anyhow::Result<()> {
-        let own = super::own(&client);
-        let mut events: Vec<ChannelEvent> = batch
-            .iter()
-            .filter_map(|item| incoming::event(&self.address, &own, &item.message, &item.info))
-            .collect();
-        if events.is_empty() {
-            return Ok(());
-        }
-        self.polls.open(&client, &own, &mut events).await;
+        self.health.in_a_row.store(0, Ordering::Relaxed);
+        self.health.understood.store(true, Ordering::Relaxed);
+        let events = self.events(Some(&client), batch).await;
         let stored = self.store(&events).await;
         if stored.is_err() {
             tokio::spawn(async move { client.reconnect().await });

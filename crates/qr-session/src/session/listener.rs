@@ -1,13 +1,15 @@
 //! What the engine says, sorted: acknowledgements, receipts, and the state of the session.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use kabar_channel::Fence;
 use kabar_core::PhoneNumber;
 use tokio::sync::mpsc::UnboundedSender;
 use wacore::types::events::{
-    ConnectFailureReason, Event, EventHandler, EventInterest, EventKind, Receipt, ServerAck,
+    ConnectFailureReason, Event, EventHandler, EventInterest, EventKind, InboundMessage, Receipt,
+    ServerAck,
 };
 
 use super::acks::{Acks, Said};
@@ -22,10 +24,13 @@ const KINDS: &[EventKind] = &[
     EventKind::PairingQrCode,
     EventKind::PairingQrCodesExhausted,
     EventKind::PairingCode,
+    EventKind::PairingCodeError,
+    EventKind::PairError,
     EventKind::ClientOutdated,
     EventKind::Receipt,
     EventKind::ServerAck,
     EventKind::UndecryptableMessage,
+    EventKind::Messages,
     EventKind::StreamReplaced,
     EventKind::TemporaryBan,
     EventKind::ConnectFailure,
@@ -38,14 +43,22 @@ pub(crate) struct Health {
     pub(crate) connected: AtomicBool,
     /// Messages since the start that could not be decrypted.
     pub(crate) undecryptable: AtomicU64,
+    /// Those of them since the last that could.
+    pub(crate) in_a_row: AtomicU64,
+    /// Whether there was one that could.
+    pub(crate) understood: AtomicBool,
+    /// When its connection was opened.
+    pub(crate) opened: Mutex<Option<Instant>>,
 }
 
 /// Listens to one session. It runs inline where the engine tells, so it only passes things on.
+#[derive(Clone)]
 pub(crate) struct Listener {
     pub(crate) fence: Fence,
     pub(crate) acks: Arc<Acks>,
     pub(crate) health: Arc<Health>,
     pub(crate) receipts: UnboundedSender<Receipt>,
+    pub(crate) recovered: UnboundedSender<InboundMessage>,
     pub(crate) told: UnboundedSender<Told>,
 }
 
@@ -60,6 +73,18 @@ impl Listener {
         self.health.connected.store(false, Ordering::Release);
         self.acks.lost();
         self.tell(news);
+    }
+
+    /// The session is about to connect. The engine says nothing of a connection that it ended itself.
+    pub(crate) fn dials(&self) {
+        if self.health.connected.load(Ordering::Acquire) {
+            self.disconnected(News::Lost { why: "the connection is made anew".to_owned() });
+        }
+    }
+
+    /// A connection was opened; the login follows.
+    pub(crate) fn opened(&self) {
+        *self.health.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     fn ended(&self, end: End) {
@@ -82,8 +107,16 @@ impl EventHandler for Listener {
             Event::Receipt(receipt) => {
                 let _ = self.receipts.send(receipt.clone());
             }
-            Event::UndecryptableMessage(_) => {
+            // The others were stored before they are told.
+            Event::Messages(batch) if !batch.hook_committed => {
+                for message in batch {
+                    let _ = self.recovered.send(message.clone());
+                }
+            }
+            // What only the phone may see, once, was never meant for us.
+            Event::UndecryptableMessage(failed) if !failed.is_unavailable => {
                 self.health.undecryptable.fetch_add(1, Ordering::Relaxed);
+                self.health.in_a_row.fetch_add(1, Ordering::Relaxed);
             }
             Event::Connected(_) => {
                 self.health.connected.store(true, Ordering::Release);
@@ -95,10 +128,15 @@ impl EventHandler for Listener {
             Event::PairingQrCode(code) => {
                 self.tell(News::Code { code: code.code.clone(), works_for: code.timeout });
             }
-            Event::PairingQrCodesExhausted(_) => self.tell(News::CodesRanOut),
+            // While a code to type still works, the engine stays for it.
+            Event::PairingQrCodesExhausted(out) if out.disconnected => self.ended(End::NotPaired),
             Event::PairingCode(code) => {
                 self.tell(News::LinkCode { code: code.code.clone(), works_for: code.timeout });
             }
+            Event::PairingCodeError(failed) => {
+                self.ended(End::NoPairing { why: failed.error.clone() });
+            }
+            Event::PairError(failed) => self.ended(End::NoPairing { why: failed.error.clone() }),
             Event::PairSuccess(paired) => self.tell(News::Paired {
                 phone: PhoneNumber::from_digits(&paired.id.user).ok(),
                 lid: Some(paired.lid.user.to_string()).filter(|lid| !lid.is_empty()),

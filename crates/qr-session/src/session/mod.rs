@@ -1,20 +1,23 @@
 //! One paired session at work.
 
 pub(crate) mod acks;
+mod again;
 mod hook;
-mod listener;
+pub(crate) mod listener;
 pub(crate) mod news;
 mod receipts;
+mod recovered;
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use kabar_channel::{ChannelKind, DeviceAddress, Fence, Intake};
-use kabar_core::AccountId;
+use kabar_core::{AccountId, PhoneNumber};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
+use wacore::store::DevicePropsOverride;
 use whatsapp_rust::bot::{Bot, BotHandle};
 use whatsapp_rust::pair_code::PairCodeOptions;
 use whatsapp_rust::{Client, TokioRuntime};
@@ -27,21 +30,29 @@ use crate::address::Own;
 use crate::backend::VaultBackend;
 use crate::gate::Gate;
 use crate::http::Http;
+use crate::leases::Leases;
+use crate::line::Line;
 use crate::polls::Polls;
-use crate::settings::QrSettings;
 use crate::transport::Dial;
+use crate::version::Versions;
 
 /// Pre-keys that a session offers. WhatsApp Web makes 812; each is a row, and the server asks for
 /// more when few are left.
 const PRE_KEYS: usize = 100;
 /// How long a session may take to write down what it has in memory and to close its connection.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// How long WhatsApp may take to hear that a session logs out.
+const LOGGED_OUT_WITHIN: Duration = Duration::from_secs(10);
+/// What the phone calls the session in its list of linked devices.
+const NAME: &str = "Kabar";
 
 /// What every session of a process shares.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    pub(crate) settings: Arc<QrSettings>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) line: Line,
+    pub(crate) versions: Versions,
+    pub(crate) leases: Leases,
     pub(crate) http: Http,
     pub(crate) intake: Arc<dyn Intake>,
     pub(crate) told: UnboundedSender<Told>,
@@ -56,6 +67,10 @@ pub(crate) struct StartError(String);
 pub(crate) struct Session {
     account: AccountId,
     fence: Fence,
+    /// The number of the phone that it is to be paired with by a code to type.
+    link: Option<PhoneNumber>,
+    since: Instant,
+    leaving: AtomicBool,
     client: Arc<Client>,
     polls: Polls,
     acks: Arc<Acks>,
@@ -71,48 +86,57 @@ impl Session {
         shared: &Shared,
         backend: VaultBackend,
         account: AccountId,
-        link: Option<String>,
+        link: Option<PhoneNumber>,
     ) -> Result<Self, StartError> {
         let (fence, mut fenced) = (backend.fence(), backend.fenced());
         let address = address(fence);
         let (acks, health) = (Arc::<Acks>::default(), Arc::<Health>::default());
         let (receipts, told) = unbounded_channel();
+        let (recovered, given) = unbounded_channel();
         let listener = Listener {
             fence,
             acks: Arc::clone(&acks),
             health: Arc::clone(&health),
             receipts,
+            recovered,
             told: shared.told.clone(),
         };
         let intake = Arc::clone(&shared.intake);
-        let backend = Arc::new(backend);
-        let hook = Hook {
+        let (unread, asked) = unbounded_channel();
+        let backend = Arc::new(backend.telling(unread));
+        let hook = || Hook {
             address: address.clone(),
             account,
             intake: Arc::clone(&intake),
             polls: Polls(Arc::clone(&backend)),
+            health: Arc::clone(&health),
         };
+        let (at_once, afterwards) = (hook(), hook());
         let polls = Polls(Arc::clone(&backend));
+        let version = shared.versions.current().await.map_err(StartError)?;
+        let dial = Dial::new(shared, fence, listener.clone());
         let mut bot = Bot::builder()
             .with_backend_arc(backend)
-            .with_transport_factory(Dial::new(Arc::clone(&shared.gate), &shared.settings))
+            .with_transport_factory(dial)
+            .with_version(version)
             .with_http_client(shared.http.clone())
             .with_runtime(TokioRuntime)
             .with_event_handler(listener)
-            .with_inbound_durability_hook(hook)
+            .with_inbound_durability_hook(at_once)
             .with_wanted_pre_key_count(PRE_KEYS)
+            .with_device_props(DevicePropsOverride::new().with_os(NAME))
             .skip_history_sync();
-        if let Some(version) = shared.settings.version {
-            bot = bot.with_version(version);
-        }
-        if let Some(phone_number) = link {
+        if let Some(number) = &link {
+            let phone_number = number.as_str().to_owned();
             bot =
                 bot.with_pair_code(PairCodeOptions { phone_number, ..PairCodeOptions::default() });
         }
         let bot = bot.build().await.map_err(|error| StartError(error.to_string()))?;
         let client = bot.client();
         let handle = bot.spawn();
-        // It ends with the listener, after what came in before was stored.
+        tokio::spawn(again::ask(asked, Arc::downgrade(&client)));
+        // Both end with the listener, after what came in before was stored.
+        tokio::spawn(recovered::store(given, Arc::downgrade(&client), afterwards));
         tokio::spawn(receipts::store(told, Arc::downgrade(&client), address, account, intake));
         let sender = shared.told.clone();
         let watch = tokio::spawn(async move {
@@ -122,7 +146,19 @@ impl Session {
             }
         });
         let handle = Mutex::new(Some(handle));
-        Ok(Self { account, fence, client, polls, acks, health, handle, watch })
+        Ok(Self {
+            account,
+            fence,
+            link,
+            since: Instant::now(),
+            leaving: AtomicBool::new(false),
+            client,
+            polls,
+            acks,
+            health,
+            handle,
+            watch,
+        })
     }
 
     /// The account of its device.
@@ -160,9 +196,63 @@ impl Session {
         self.health.connected.load(Ordering::Acquire)
     }
 
+    /// Whether it was paired. Another one waits for its code to be scanned or typed.
+    pub(crate) fn is_paired(&self) -> bool {
+        self.client.pn().is_some()
+    }
+
+    /// The phone that it is to be paired with by a code to type.
+    pub(crate) const fn link(&self) -> Option<&PhoneNumber> {
+        self.link.as_ref()
+    }
+
+    /// For how long it has run.
+    pub(crate) fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Tells WhatsApp that it logs out; the news follow. Only the first call does anything.
+    pub(crate) async fn leave(&self) {
+        if self.leaving.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if tokio::time::timeout(LOGGED_OUT_WITHIN, self.client.logout()).await.is_err() {
+            tracing::warn!(device = %self.fence.device, "session.leave");
+        }
+    }
+
+    /// Whether it logs out on purpose.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
     /// Messages since the start that could not be decrypted.
     pub(crate) fn undecryptable(&self) -> u64 {
         self.health.undecryptable.load(Ordering::Relaxed)
+    }
+
+    /// Those of them since the last message that it could.
+    pub(crate) fn undecryptable_in_a_row(&self) -> u64 {
+        self.health.in_a_row.load(Ordering::Relaxed)
+    }
+
+    /// For how long its connection has been open without being logged in.
+    pub(crate) fn waits_for_login(&self) -> Option<Duration> {
+        let opened = *self.health.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = !self.is_connected() && self.client.is_connected() && self.is_paired();
+        opened.filter(|_| waits).map(|opened| opened.elapsed())
+    }
+
+    /// Ends its connection, so that another one is made.
+    pub(crate) fn connect_anew(&self) {
+        *self.health.opened.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let client = Arc::clone(&self.client);
+        tokio::spawn(async move { client.reconnect().await });
+    }
+
+    /// Whether it decrypted a message since it was started.
+    pub(crate) fn has_understood(&self) -> bool {
+        self.health.understood.load(Ordering::Relaxed)
     }
 
     /// Ends the session: what it has in memory is written down, and its connection is closed. It may

@@ -10,8 +10,6 @@ use kabar_core::{DeviceId, PhoneNumber};
 pub(crate) enum News {
     /// A code to scan, and how long it works.
     Code { code: String, works_for: Duration },
-    /// Nobody scanned one of the codes in time.
-    CodesRanOut,
     /// A code to type on the phone, and how long it works.
     LinkCode { code: String, works_for: Duration },
     /// It was paired, with this number.
@@ -39,6 +37,12 @@ pub(crate) enum End {
     Refused { why: String },
     /// Somebody else owns the device: it wrote too late.
     Fenced,
+    /// It logged out on purpose; whether WhatsApp could be told.
+    Left { told: bool },
+    /// Nobody scanned or typed one of its codes in time.
+    NotPaired,
+    /// WhatsApp gave no code to type, or did not take the phone's word that it was.
+    NoPairing { why: String },
 }
 
 /// What happened to which session.

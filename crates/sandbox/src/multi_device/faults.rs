@@ -133,10 +133,13 @@ pub enum DeviceFaultEffect {
     /// The message is taken, its ack never comes. Fits `send`.
     LoseAck,
     /// The message is refused with `<ack error/>`. Fits `send`. With 463 the account may not write
-    /// to strangers for a day, which clients can ask about.
+    /// to strangers for a time, which clients can ask about.
     AckError {
         /// 463 (new chats limited), 475, 479, …
         code: u16,
+        /// With 463: for how long, in seconds; what is left of an earlier lock, or a day, when absent.
+        #[serde(default)]
+        lasts: Option<u64>,
     },
     /// The request is never answered. Fits `request`.
     LoseAnswer,

@@ -58,8 +58,8 @@ impl State {
             return Ok(());
         }
         let routed = match fate {
-            Fate::Refused(code) => {
-                self.note_refusal(who, code);
+            Fate::Refused { code, lasts } => {
+                self.note_refusal(who, code, lasts);
                 Err(code)
             }
             _ => self.route_message(who, node)?,
@@ -90,15 +90,17 @@ impl State {
         .build()
     }
 
-    /// An account that is refused with 463 may not write to strangers for a day.
-    fn note_refusal(&mut self, who: &Endpoint, code: u16) {
+    /// An account that is refused with 463 may not write to strangers for a time.
+    fn note_refusal(&mut self, who: &Endpoint, code: u16, lasts: Option<u64>) {
         const REACHOUT_TIMELOCK: u16 = 463;
         const DAY: u64 = 86_400;
-        let until = self.now() + DAY;
+        let now = self.now();
         if code == REACHOUT_TIMELOCK
             && let Ok(account) = self.account_mut(&who.number)
         {
-            account.reachout_locked_until.get_or_insert(until);
+            let still = account.reachout_locked_until.filter(|until| *until > now);
+            let until = lasts.map(|lasts| now + lasts).or(still);
+            account.reachout_locked_until = Some(until.unwrap_or(now + DAY));
         }
     }
 

@@ -15,8 +15,8 @@ pub(crate) enum Fate {
     Normal,
     /// Handle it without an answer.
     Unanswered,
-    /// Refuse it with this code.
-    Refused(u16),
+    /// Refuse it with this code; new chats for so many seconds.
+    Refused { code: u16, lasts: Option<u64> },
     /// It never came.
     Lost,
 }
@@ -29,7 +29,7 @@ impl State {
         match effect {
             Effect::LoseAck => Fate::Unanswered,
             Effect::LoseAnswer => Fate::Lost,
-            Effect::AckError { code } => Fate::Refused(code),
+            Effect::AckError { code, lasts } => Fate::Refused { code, lasts },
             Effect::StreamError { code } => end(link, Ending::StreamError { code }, Fate::Lost),
             Effect::Replaced => end(link, Ending::Replaced, Fate::Lost),
             Effect::Drop { accept } => end(link, Ending::Drop, taken_if(accept)),

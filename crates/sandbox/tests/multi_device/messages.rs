@@ -1,6 +1,8 @@
 //! Messages between two people.
 
-use kabar_sandbox::multi_device::{Content, PhoneHabits, Typing};
+use std::time::Duration;
+
+use kabar_sandbox::multi_device::{Addressing, Content, Ending, PhoneHabits, Typing};
 use whatsapp_rust::prelude::{Event, MessageField, wa};
 
 use crate::bed::{ALICE, BOB, PATIENCE, device, pn, server};
@@ -173,6 +175,29 @@ async fn a_chat_goes_on_when_the_other_moves_to_lids() {
     alice.client.send_text(pn(BOB), "still there").await.unwrap();
     bob.wait_for_text("still there", PATIENCE).await.unwrap();
     assert!(bob.failures().is_empty(), "{:?}", bob.failures());
+    alice.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_writes_by_lid_once_its_own_account_has_moved() {
+    let server = server().await;
+    let bob = server.phone(BOB).unwrap();
+    let alice = device(&server, ALICE).await;
+    alice.client.send_text(pn(BOB), "by number").await.unwrap();
+    let before = bob.wait_for_text("by number", PATIENCE).await.unwrap();
+    assert_eq!(before.addressing, Addressing::Pn);
+    server.phone(ALICE).unwrap().migrate_to_lid().unwrap();
+    // The client learns of it with its next login.
+    assert_eq!(server.end(ALICE, None, Ending::Close), 1);
+    let told = async {
+        while !alice.client.is_lid_migrated().await {
+            tokio::time::sleep_until(tokio::time::Instant::now() + Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.unwrap();
+    alice.client.send_text(pn(BOB), "by lid").await.unwrap();
+    let after = bob.wait_for_text("by lid", PATIENCE).await.unwrap();
+    assert_eq!(after.addressing, Addressing::Lid);
     alice.stop().await;
 }
 

@@ -6,6 +6,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseTransaction, Statement};
 
 use crate::convert::micros;
 use crate::error::store;
+use crate::messaging::is_new_contact;
 
 /// Jobs whose effect leaves the house.
 const SENDING_JOBS: &[&str] = &[
@@ -39,6 +40,11 @@ pub(super) async fn outbox(work: &DatabaseTransaction, now: Timestamp) -> Result
          FROM messages WHERE queued GROUP BY device_id, contact_id, account_id",
     )
     .await?;
+    let known = super::columns(work).await?;
+    if known.contains(&("lanes".to_owned(), "new_contact".to_owned())) {
+        let new = is_new_contact("lanes");
+        run(work, &format!("UPDATE lanes SET new_contact = TRUE WHERE {new}")).await?;
+    }
     let names: Vec<String> = SENDING_JOBS.iter().map(|name| format!("'{name}'")).collect();
     run(
         work,
@@ -49,7 +55,6 @@ pub(super) async fn outbox(work: &DatabaseTransaction, now: Timestamp) -> Result
         ),
     )
     .await?;
-    let known = super::columns(work).await?;
     if known.contains(&("broadcasts".to_owned(), "state".to_owned())) {
         // Its recipients that are in no message yet may have got one since.
         run(work, "UPDATE broadcasts SET state = 'paused' WHERE state = 'running'").await?;

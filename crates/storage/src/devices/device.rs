@@ -7,7 +7,7 @@ use kabar_core::{
     Timestamp,
 };
 use kabar_devices::repo::{ADDRESS_CONSTRAINT, DeviceRepo};
-use kabar_devices::{Device, NewDevice};
+use kabar_devices::{Device, HealthWord, NewDevice};
 use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
@@ -165,6 +165,9 @@ fn active(unit: &Unit, device: &Device) -> Result<ActiveModel, StoreError> {
         // Written with the first rule.
         has_rules: NotSet,
         risk_accepted_at: Set(device.risk_accepted_at.map(micros)),
+        // Written by the registry.
+        first_connected_at: NotSet,
+        health: NotSet,
         created_at: Set(micros(device.created_at)),
         updated_at: Set(micros(device.updated_at)),
         removed_at: NotSet,
@@ -178,6 +181,8 @@ pub(super) fn device(unit: &Unit, row: Model) -> Result<Device, StoreError> {
     let credential: Option<Secret> = row.credential.as_ref().map(secret).transpose()?;
     let phone = row.phone.as_deref();
     let phone = phone.map(|text| cell("phone").word::<PhoneNumber>(text));
+    let health = row.health.as_deref().map(|text| cell("health").word::<HealthWord>(text));
+    let health = health.transpose()?;
     Ok(Device {
         credential,
         phone: phone.transpose()?,
@@ -198,6 +203,8 @@ pub(super) fn device(unit: &Unit, row: Model) -> Result<Device, StoreError> {
         fence: u64::try_from(row.fence).unwrap_or_default(),
         has_rules: row.has_rules,
         risk_accepted_at: row.risk_accepted_at.map(time),
+        first_connected_at: row.first_connected_at.map(time),
+        health,
         created_at: time(row.created_at),
         updated_at: time(row.updated_at),
     })

@@ -28,6 +28,8 @@ pub(super) mod devices {
         pub fence: i64,
         pub has_rules: bool,
         pub risk_accepted_at: Option<i64>,
+        pub first_connected_at: Option<i64>,
+        pub health: Option<String>,
         pub created_at: i64,
         pub updated_at: i64,
         pub removed_at: Option<i64>,

@@ -1,6 +1,7 @@
 //! Devices, Meta apps and business accounts.
 
 mod business_account;
+mod days;
 mod device;
 mod entity;
 mod meta_app;
@@ -10,7 +11,7 @@ mod registry;
 use kabar_accounts::Realm;
 use kabar_core::{InstallationScope, Scope, Secret, StoreError};
 use kabar_devices::meta::{BusinessAccountRepo, MetaAppRegistry, MetaAppRepo};
-use kabar_devices::repo::PacingRulesRepo;
+use kabar_devices::repo::{DeviceDays, PacingRulesRepo};
 use kabar_devices::{DeviceRegistry, DeviceRepo, DevicesWork, MetaWork};
 
 use crate::error::bad_row;
@@ -28,6 +29,10 @@ impl DevicesWork for Unit {
 
     fn pacing_rules(&self, scope: Scope) -> Box<dyn PacingRulesRepo + '_> {
         Box::new(pacing_rules::SeaPacingRules { unit: self, scope })
+    }
+
+    fn device_days(&self, _scope: InstallationScope) -> Box<dyn DeviceDays + '_> {
+        Box::new(days::SeaDeviceDays { unit: self })
     }
 }
 

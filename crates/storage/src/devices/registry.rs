@@ -7,7 +7,6 @@ use kabar_accounts::credential;
 use kabar_channel::DeviceAddress;
 use kabar_core::{DeviceId, PhoneNumber, StoreError, Timestamp};
 use kabar_devices::{Device, DeviceRegistry, DeviceState};
-use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QuerySelect as _, Select,
 };
@@ -17,6 +16,7 @@ use super::entity::devices::{Column, Entity};
 use crate::accounts::active_accounts;
 use crate::convert::micros;
 use crate::error::store;
+use crate::raw::Sql;
 use crate::unit::Unit;
 
 /// Devices of whatever tenant.
@@ -109,16 +109,18 @@ impl DeviceRegistry for SeaDeviceRegistry<'_> {
         name: Option<&str>,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        Entity::update_many()
-            .col_expr(Column::Phone, Expr::value(phone.as_str()))
-            .col_expr(Column::VerifiedName, Expr::value(name.map(str::to_owned)))
-            .col_expr(Column::UpdatedAt, Expr::value(micros(at)))
-            .filter(Column::Id.eq(id.uuid()))
-            .filter(Column::RemovedAt.is_null())
-            .exec(self.unit.tx())
-            .await
-            .map_err(store)?;
-        Ok(())
+        let mut sql = Sql::new(self.unit.tx());
+        sql.push("UPDATE devices SET first_connected_at = CASE WHEN phone IS NULL OR phone = ")
+            .bind(phone.as_str())
+            .push(" THEN first_connected_at ELSE NULL END, phone = ")
+            .bind(phone.as_str())
+            .push(", verified_name = ")
+            .bind(name.map(str::to_owned))
+            .push(", updated_at = ")
+            .bind(micros(at))
+            .push(" WHERE removed_at IS NULL AND id = ")
+            .bind(id.uuid());
+        self.unit.execute(sql).await.map(|_| ())
     }
 
     async fn set_state(
@@ -128,16 +130,28 @@ impl DeviceRegistry for SeaDeviceRegistry<'_> {
         reason: Option<&str>,
         at: Timestamp,
     ) -> Result<bool, StoreError> {
-        let done = Entity::update_many()
-            .col_expr(Column::State, Expr::value(state.as_str()))
-            .col_expr(Column::StateReason, Expr::value(reason.map(str::to_owned)))
-            .col_expr(Column::UpdatedAt, Expr::value(micros(at)))
-            .filter(Column::Id.eq(id.uuid()))
-            .filter(Column::RemovedAt.is_null())
-            .filter(Column::State.ne(state.as_str()))
-            .exec(self.unit.tx())
-            .await
-            .map_err(store)?;
-        Ok(done.rows_affected == 1)
+        let mut sql = Sql::new(self.unit.tx());
+        sql.push("UPDATE devices SET ");
+        if state == DeviceState::Connected {
+            sql.push("first_connected_at = COALESCE(first_connected_at, ")
+                .bind(micros(at))
+                .push("), ");
+        }
+        sql.push("state = ")
+            .bind(state.as_str())
+            .push(", state_reason = ")
+            .bind(reason.map(str::to_owned))
+            .push(", updated_at = ")
+            .bind(micros(at))
+            .push(" WHERE removed_at IS NULL AND (state <> ")
+            .bind(state.as_str());
+        match reason {
+            Some(reason) => {
+                sql.push(" OR state_reason IS NULL OR state_reason <> ").bind(reason.to_owned())
+            }
+            None => sql.push(" OR state_reason IS NOT NULL"),
+        };
+        sql.push(") AND id = ").bind(id.uuid());
+        Ok(self.unit.execute(sql).await? == 1)
     }
 }

@@ -211,6 +211,35 @@ impl ConversationRepo for SeaConversations<'_> {
         self.unit.rows_all(statements).await?.iter().map(by_lane).collect()
     }
 
+    async fn answered(
+        &mut self,
+        heard: &[(ConversationId, Timestamp)],
+    ) -> Result<Vec<(DeviceId, Timestamp)>, StoreError> {
+        let mut answered = Vec::new();
+        for chunk in chunks(heard, CHUNK) {
+            let rows = chunk.iter().map(|(id, at)| [id.uuid().into(), micros(*at).into()]);
+            let mut sql = Sql::new(self.unit.tx());
+            sql.push("WITH v (id, in_at) AS (").values(rows).push(")");
+            // Locked in the order of their lanes, as `touches` does.
+            sql.on_postgres(
+                ", locked AS (SELECT id FROM conversations WHERE id IN (SELECT id FROM v) \
+                 ORDER BY device_id, contact_id FOR UPDATE)",
+            )
+            .push(" UPDATE conversations AS c SET last_in_at = v.in_at FROM v")
+            .on_postgres(" JOIN locked ON locked.id = v.id")
+            .push(" WHERE c.id = v.id AND c.last_in_at IS NULL AND c.contacted_at IS NOT NULL ")
+            .push("AND COALESCE(c.account_id = ")
+            .bind(self.scope.account().uuid())
+            .push(", FALSE) RETURNING device_id, contacted_at");
+            for row in self.unit.rows(sql).await? {
+                let device: Uuid = row.try_get("", "device_id").map_err(store)?;
+                let at: i64 = row.try_get("", "contacted_at").map_err(store)?;
+                answered.push((DeviceId::from(device), time(at)));
+            }
+        }
+        Ok(answered)
+    }
+
     async fn hear(
         &mut self,
         touches: &[Touch],

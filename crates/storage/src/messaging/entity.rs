@@ -57,6 +57,7 @@ pub(super) mod message {
         pub network_id: Option<String>,
         pub wire_id: Option<String>,
         pub dedupe_key: Option<String>,
+        pub author: Option<Json>,
         pub reply_to_id: Option<Uuid>,
         pub reply_to: Option<Json>,
         pub target_id: Option<Uuid>,
@@ -245,6 +246,11 @@ pub(super) mod pacing_device {
         pub busy_until: i64,
         pub slowed_milli: Option<i64>,
         pub slowed_at: Option<i64>,
+        pub new_day: i64,
+        pub new_sent: i64,
+        pub blocked_until: Option<i64>,
+        pub blocked_assumed: bool,
+        pub blocked_code: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

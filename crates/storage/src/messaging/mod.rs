@@ -22,7 +22,7 @@ use kabar_messaging::repo::{ConversationRepo, InboxRepo, MediaRepo, MessageRepo,
 
 use crate::unit::Unit;
 
-pub(crate) use outbox::{EACH_DEVICE, firsts};
+pub(crate) use outbox::{EACH_DEVICE, firsts, is_new_contact};
 
 impl MessagesWork for Unit {
     fn messages(&self, scope: Scope) -> Box<dyn MessageRepo + '_> {

@@ -1,15 +1,15 @@
 //! Every lane and message of the installation, for the road out.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use async_trait::async_trait;
+use kabar_channel::ChannelKind;
 use kabar_contacts::StopScope;
-use kabar_core::{ContactId, DeviceId, MessageId, StoreError, Timestamp};
+use kabar_core::{ContactId, ConversationId, DeviceId, MessageId, StoreError, Timestamp};
 use kabar_events::NewEvent;
 use kabar_messaging::Message;
 use kabar_messaging::message::Lane;
-use kabar_messaging::message::Purpose;
-use kabar_messaging::repo::{ClaimedLane, LaneClaim, LaneEntry, OutboxRepo, ReadyDevice};
+use kabar_messaging::repo::{ClaimedLane, LaneClaim, LaneEntry, Line, OutboxRepo, ReadyDevice};
 use sea_orm::sea_query::LockType;
 use sea_orm::{
     ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
@@ -42,17 +42,50 @@ pub(crate) const EACH_DEVICE: &str = "WITH RECURSIVE d (id) AS (\
      FROM d WHERE d.id IS NOT NULL) ";
 
 /// Selects, after [`EACH_DEVICE`], `device_id` and `ready_at` of the first lane that fits: of each
-/// device and priority, along the index.
-pub(crate) fn firsts(sql: &mut Sql, fits: impl Fn(&mut Sql)) {
-    for (index, priority) in Purpose::PRIORITIES.iter().enumerate() {
+/// device and line, along the index.
+pub(crate) fn firsts<'a>(
+    sql: &mut Sql,
+    lines: impl IntoIterator<Item = &'a Line>,
+    fits: impl Fn(&mut Sql),
+) {
+    for (index, line) in lines.into_iter().enumerate() {
         sql.push(if index == 0 { "" } else { " UNION ALL " })
-            .push("SELECT d.id AS device_id, (SELECT ready_at FROM lanes WHERE device_id = d.id ")
-            .push("AND priority = ")
-            .bind(*priority)
-            .push(" AND ");
+            .push("SELECT d.id AS device_id, (SELECT ready_at FROM lanes WHERE device_id = d.id ");
+        of_line(sql, *line);
+        sql.push(" AND ");
         fits(sql);
         sql.push(" ORDER BY ready_at LIMIT 1) AS ready_at FROM d WHERE d.id IS NOT NULL");
     }
+}
+
+/// Appends the condition that a lane is of a line.
+fn of_line(sql: &mut Sql, line: Line) {
+    sql.push("AND lanes.new_contact = ")
+        .bind(line.new_contact)
+        .push(" AND lanes.priority = ")
+        .bind(line.priority);
+}
+
+/// Whether the contact of a row never wrote to its device, on a channel where that matters. The table
+/// has the columns of a lane. A group is nobody new: who is in it agreed to that.
+pub(crate) fn is_new_contact(table: &str) -> String {
+    format!(
+        "(EXISTS (SELECT 1 FROM devices d WHERE d.id = {table}.device_id AND d.channel = '{}') \
+         AND NOT EXISTS (SELECT 1 FROM conversations k WHERE k.device_id = {table}.device_id \
+         AND k.contact_id = {table}.contact_id AND k.last_in_at IS NOT NULL) \
+         AND NOT EXISTS (SELECT 1 FROM identities i WHERE i.account_id = {table}.account_id \
+         AND i.contact_id = {table}.contact_id AND i.kind = 'group'))",
+        ChannelKind::QR_SESSION.as_str()
+    )
+}
+
+/// Appends lanes as a table `w` of `device` and `contact`, to begin a statement with.
+fn with_lanes(sql: &mut Sql, lanes: &[Lane]) {
+    let rows = lanes.iter().map(|lane| {
+        let Lane { device, contact } = lane;
+        [device.uuid().into(), contact.uuid().into()]
+    });
+    sql.push("WITH w (device, contact) AS (").values(rows).push(") ");
 }
 
 /// What a lane has from its beginning.
@@ -89,7 +122,23 @@ impl SeaOutbox<'_> {
             );
             sql
         };
-        chunks(&entries, self.unit.at_most(CHUNK, 150)).map(statement).collect()
+        let mut statements: Vec<Sql> =
+            chunks(&entries, self.unit.at_most(CHUNK, 150)).map(statement).collect();
+        let guarded: Vec<Lane> =
+            entries.iter().filter(|entry| entry.guarded).map(|entry| entry.lane).collect();
+        let asked = chunks(&guarded, self.unit.at_most(CHUNK, 60));
+        statements.extend(asked.map(|lanes| self.mark_new_contacts(lanes)));
+        statements
+    }
+
+    /// The statement that marks those of the lanes that are with contacts who never wrote.
+    fn mark_new_contacts(&self, lanes: &[Lane]) -> Sql {
+        let mut sql = Sql::new(self.unit.tx());
+        with_lanes(&mut sql, lanes);
+        sql.push("UPDATE lanes SET new_contact = TRUE FROM w WHERE lanes.device_id = w.device ")
+            .push("AND lanes.contact_id = w.contact AND NOT lanes.new_contact AND ")
+            .push(&is_new_contact("lanes"));
+        sql
     }
 
     /// Messages, locked in the order of their ids.
@@ -141,19 +190,19 @@ impl SeaOutbox<'_> {
         Ok(())
     }
 
-    /// Claims ready lanes of one priority.
-    async fn claim_priority(
+    /// Claims ready lanes of one line.
+    async fn claim_line(
         &self,
         claim: &LaneClaim,
-        priority: i16,
+        line: Line,
         limit: u16,
     ) -> Result<Vec<(Uuid, i64)>, StoreError> {
         let mut sql = Sql::new(self.unit.tx());
         sql.push("WITH picked AS (SELECT device_id, contact_id FROM lanes WHERE device_id = ")
             .bind(claim.device.uuid())
-            .push(" AND priority = ")
-            .bind(priority)
-            .push(" AND ready_at <= ")
+            .push(" ");
+        of_line(&mut sql, line);
+        sql.push(" AND ready_at <= ")
             .bind(micros(claim.now))
             .push(" ORDER BY ready_at LIMIT ")
             .bind(i64::from(limit))
@@ -313,13 +362,13 @@ impl OutboxRepo for SeaOutbox<'_> {
     async fn ready_devices(&mut self, now: Timestamp) -> Result<Vec<ReadyDevice>, StoreError> {
         let mut sql = Sql::new(self.unit.tx());
         sql.push(EACH_DEVICE).push("SELECT d.id AS id");
-        for priority in Purpose::PRIORITIES {
+        for (place, line) in Line::ALL.iter().enumerate() {
             // For `EXISTS`, PostgreSQL may read every ready lane of all devices.
-            sql.push(", (SELECT 1 FROM lanes WHERE lanes.device_id = d.id AND lanes.priority = ")
-                .bind(*priority)
-                .push(" AND lanes.ready_at <= ")
+            sql.push(", (SELECT 1 FROM lanes WHERE lanes.device_id = d.id ");
+            of_line(&mut sql, *line);
+            sql.push(" AND lanes.ready_at <= ")
                 .bind(micros(now))
-                .push(&format!(" LIMIT 1) IS NOT NULL AS p{priority}"));
+                .push(&format!(" LIMIT 1) IS NOT NULL AS line{place}"));
         }
         // What an account that is switched off wants to send, waits.
         sql.push(
@@ -329,15 +378,15 @@ impl OutboxRepo for SeaOutbox<'_> {
         let rows = self.unit.rows(sql).await?;
         let mut ready = Vec::with_capacity(rows.len());
         for row in rows {
-            let mut priorities = Vec::new();
-            for priority in Purpose::PRIORITIES {
-                if row.try_get("", &format!("p{priority}")).map_err(store)? {
-                    priorities.push(*priority);
+            let mut lines = Vec::new();
+            for (place, line) in Line::ALL.iter().enumerate() {
+                if row.try_get("", &format!("line{place}")).map_err(store)? {
+                    lines.push(*line);
                 }
             }
-            if !priorities.is_empty() {
+            if !lines.is_empty() {
                 let device: Uuid = row.try_get("", "id").map_err(store)?;
-                ready.push(ReadyDevice { device: device.into(), priorities });
+                ready.push(ReadyDevice { device: device.into(), lines });
             }
         }
         Ok(ready)
@@ -353,9 +402,9 @@ impl OutboxRepo for SeaOutbox<'_> {
             return Ok(Vec::new());
         }
         let mut sql = Sql::new(self.unit.tx());
-        sql.push("SELECT DISTINCT device_id FROM lanes WHERE priority = 0 AND device_id IN ")
+        sql.push("SELECT DISTINCT device_id FROM lanes WHERE device_id IN ")
             .list(devices.iter().map(|device| device.uuid()))
-            .push(" AND ready_at > ")
+            .push(" AND new_contact = FALSE AND priority = 0 AND ready_at > ")
             .bind(micros(now))
             .push(" AND ready_at <= ")
             .bind(micros(until))
@@ -368,7 +417,7 @@ impl OutboxRepo for SeaOutbox<'_> {
     async fn next_ready(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let mut sql = Sql::new(self.unit.tx());
         sql.push(EACH_DEVICE).push("SELECT MIN(ready_at) AS next FROM (");
-        firsts(&mut sql, |sql| {
+        firsts(&mut sql, Line::ALL, |sql| {
             sql.push("ready_at > ").bind(micros(now));
         });
         sql.push(") firsts");
@@ -411,30 +460,31 @@ impl OutboxRepo for SeaOutbox<'_> {
     async fn claim(
         &mut self,
         claim: LaneClaim,
-        priorities: &[i16],
+        lines: &[Line],
         limit: u16,
     ) -> Result<Vec<ClaimedLane>, StoreError> {
         let device = claim.device;
         self.along_the_index().await?;
         let mut claimed = Vec::new();
-        for priority in priorities {
+        for line in lines {
             let taken = u16::try_from(claimed.len()).unwrap_or(u16::MAX);
             let rest = limit.saturating_sub(taken);
             if rest > 0 {
-                claimed.extend(self.claim_priority(&claim, *priority, rest).await?);
+                let of_line = self.claim_line(&claim, *line, rest).await?;
+                claimed.extend(of_line.into_iter().map(|lane| (lane, line.new_contact)));
             }
         }
         if claimed.is_empty() {
             return Ok(Vec::new());
         }
-        let contacts: Vec<Uuid> = claimed.iter().map(|(contact, _)| *contact).collect();
+        let contacts: Vec<Uuid> = claimed.iter().map(|((contact, _), _)| *contact).collect();
         let mut heads = self.heads(device, &contacts).await?;
         Ok(claimed
             .into_iter()
-            .map(|(contact, fence)| {
+            .map(|((contact, fence), new_contact)| {
                 let contact = ContactId::from(contact);
                 let head = heads.remove(&contact);
-                ClaimedLane { lane: Lane { device, contact }, fence, head }
+                ClaimedLane { lane: Lane { device, contact }, fence, new_contact, head }
             })
             .collect())
     }
@@ -581,6 +631,71 @@ impl OutboxRepo for SeaOutbox<'_> {
         Ok(stopped)
     }
 
+    async fn new_contacts(&mut self, lanes: &[Lane]) -> Result<Vec<Lane>, StoreError> {
+        let mut found = Vec::new();
+        for chunk in chunks(lanes, CHUNK) {
+            let mut sql = Sql::new(self.unit.tx());
+            with_lanes(&mut sql, chunk);
+            sql.push(if sql.is_postgres() {
+                "SELECT l.device_id, l.contact_id FROM w CROSS JOIN LATERAL (\
+                 SELECT device_id, contact_id FROM lanes WHERE device_id = w.device \
+                 AND contact_id = w.contact AND new_contact LIMIT 1) l"
+            } else {
+                "SELECT l.device_id, l.contact_id FROM w CROSS JOIN lanes l \
+                 WHERE l.device_id = w.device AND l.contact_id = w.contact AND l.new_contact"
+            });
+            for row in self.unit.rows(sql).await? {
+                let device: Uuid = row.try_get("", "device_id").map_err(store)?;
+                let contact: Uuid = row.try_get("", "contact_id").map_err(store)?;
+                found.push(Lane { device: device.into(), contact: contact.into() });
+            }
+        }
+        Ok(found)
+    }
+
+    async fn known(&mut self, lanes: &[Lane]) -> Result<(), StoreError> {
+        // In the order of their keys, as everybody locks lanes.
+        let lanes: BTreeSet<Lane> = lanes.iter().copied().collect();
+        let statement = |lane: &Lane| {
+            let mut sql = Sql::new(self.unit.tx());
+            sql.push("UPDATE lanes SET new_contact = FALSE WHERE device_id = ")
+                .bind(lane.device.uuid())
+                .push(" AND contact_id = ")
+                .bind(lane.contact.uuid())
+                .push(" AND new_contact");
+            sql
+        };
+        self.unit.execute_all(lanes.iter().map(statement).collect()).await.map(|_| ())
+    }
+
+    async fn contacted(
+        &mut self,
+        conversations: &[ConversationId],
+        at: Timestamp,
+    ) -> Result<Vec<DeviceId>, StoreError> {
+        let mut devices = Vec::new();
+        for chunk in conversations.chunks(IN) {
+            let mut sql = Sql::new(self.unit.tx());
+            sql.push("UPDATE conversations SET contacted_at = ")
+                .bind(micros(at))
+                .push(" WHERE contacted_at IS NULL AND last_in_at IS NULL AND id IN ");
+            if sql.is_postgres() {
+                // Locked in the order of their lanes, as whoever hears or writes does.
+                sql.push("(SELECT id FROM conversations WHERE id IN ")
+                    .among(chunk.iter().map(|id| id.uuid()))
+                    .push(" ORDER BY device_id, contact_id FOR UPDATE)");
+            } else {
+                sql.among(chunk.iter().map(|id| id.uuid()));
+            }
+            sql.push(" RETURNING device_id");
+            for row in self.unit.rows(sql).await? {
+                let device: Uuid = row.try_get("", "device_id").map_err(store)?;
+                devices.push(DeviceId::from(device));
+            }
+        }
+        Ok(devices)
+    }
+
     async fn waiting(&mut self) -> Result<u64, StoreError> {
         message::Entity::find()
             .filter(message::Column::Queued.eq(true))
@@ -592,9 +707,13 @@ impl OutboxRepo for SeaOutbox<'_> {
     async fn repair(&mut self) -> Result<u64, StoreError> {
         let mut sql = Sql::new(self.unit.tx());
         sql.push(
-            "INSERT INTO lanes (device_id, contact_id, account_id, priority, ready_at, fence) \
-             SELECT m.device_id, m.contact_id, m.account_id, MIN(m.priority), MIN(m.due_at), 0 \
-             FROM messages m WHERE m.queued AND NOT EXISTS (SELECT 1 FROM lanes l \
+            "INSERT INTO lanes (device_id, contact_id, account_id, priority, ready_at, fence, \
+             new_contact) \
+             SELECT m.device_id, m.contact_id, m.account_id, MIN(m.priority), MIN(m.due_at), 0, ",
+        )
+        .push(&is_new_contact("m"))
+        .push(
+            " FROM messages m WHERE m.queued AND NOT EXISTS (SELECT 1 FROM lanes l \
              WHERE l.device_id = m.device_id AND l.contact_id = m.contact_id) \
              GROUP BY m.device_id, m.contact_id, m.account_id ON CONFLICT DO NOTHING",
         );

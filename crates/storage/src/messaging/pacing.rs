@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use kabar_core::{AccountId, ContactId, ConversationId, DeviceId, StoreError, Timestamp};
 use kabar_messaging::pacing::pace::{CapState, Slowed};
 use kabar_messaging::pacing::repo::{AccountRules, CountedSend, Offer, PacingRepo, Reach};
-use kabar_messaging::pacing::{Ledger, Pace};
+use kabar_messaging::pacing::{Blocked, Ledger, NewContacts, Pace};
 use sea_orm::sea_query::{LockType, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
@@ -111,6 +111,11 @@ fn row(device: DeviceId, pace: &Pace) -> ActiveModel {
         busy_until: Set(micros(pace.busy_until)),
         slowed_milli: Set(pace.slowed.map(|slowed| i64::from(slowed.milli))),
         slowed_at: Set(pace.slowed.map(|slowed| micros(slowed.since))),
+        new_day: Set(i64::from(pace.new.day)),
+        new_sent: Set(i64::from(pace.new.sent)),
+        blocked_until: Set(pace.new.blocked.map(|blocked| micros(blocked.until))),
+        blocked_assumed: Set(pace.new.blocked.is_some_and(|blocked| blocked.assumed)),
+        blocked_code: Set(pace.new.blocked.and_then(|blocked| blocked.code).map(i64::from)),
     }
 }
 
@@ -131,11 +136,23 @@ fn pace(row: &Model) -> Pace {
         day: CapState { most: number(row.day_most), until: time(row.day_until) },
         busy_until: time(row.busy_until),
         slowed: slowed.map(|(milli, at)| Slowed { milli: number(milli), since: time(at) }),
+        new: new_contacts(row),
     }
 }
 
+fn new_contacts(row: &Model) -> NewContacts {
+    let code = row.blocked_code.and_then(|code| u16::try_from(code).ok());
+    let blocked = row.blocked_until.map(|until| Blocked {
+        until: time(until),
+        assumed: row.blocked_assumed,
+        code,
+    });
+    let day = i32::try_from(row.new_day).unwrap_or_default();
+    NewContacts { day, sent: number(row.new_sent), blocked }
+}
+
 /// Everything that a save changes.
-const CHANGEABLE: [C; 13] = [
+const CHANGEABLE: [C; 18] = [
     C::Seq,
     C::SentAt,
     C::PacedAt,
@@ -149,6 +166,11 @@ const CHANGEABLE: [C; 13] = [
     C::BusyUntil,
     C::SlowedMilli,
     C::SlowedAt,
+    C::NewDay,
+    C::NewSent,
+    C::BlockedUntil,
+    C::BlockedAssumed,
+    C::BlockedCode,
 ];
 
 #[async_trait]

@@ -11,6 +11,7 @@ use kabar_messaging::person::{Blanked, Erasure, MergeEntry};
 use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryResult, Value};
 use uuid::Uuid;
 
+use super::outbox::is_new_contact;
 use crate::contacts::{identity, identity_from_row};
 use crate::convert::{json, micros, micros_opt, time, time_opt};
 use crate::error::store;
@@ -101,7 +102,8 @@ impl SeaPerson<'_> {
         };
         let columns =
             ["last_in_at", "last_out_at", "last_at", "window_expires_at", "entry_point_expires_at"];
-        let set: Vec<String> = columns.iter().map(|column| later(column)).collect();
+        let mut set: Vec<String> = columns.iter().map(|column| later(column)).collect();
+        set.push("contacted_at = COALESCE(c.contacted_at, o.contacted_at)".to_owned());
         let text = format!(
             "UPDATE conversations AS c SET unread = c.unread + o.unread, {} \
              FROM conversations o WHERE o.id = ",
@@ -136,7 +138,15 @@ impl SeaPerson<'_> {
         let mut sql = Sql::new(self.unit.tx());
         sql.push(&text).bind(device).push(" AND l.contact_id = ").bind(kept).push(&rest);
         self.unit.execute(sql).await?;
-        Ok(())
+        // Together they may be somebody who wrote.
+        let mut sql = Sql::new(self.unit.tx());
+        sql.push("UPDATE lanes SET new_contact = ")
+            .push(&is_new_contact("lanes"))
+            .push(" WHERE device_id = ")
+            .bind(device)
+            .push(" AND contact_id = ")
+            .bind(kept);
+        self.unit.execute(sql).await.map(|_| ())
     }
 
     /// What belongs to a contact in the room of contacts.
@@ -216,7 +226,7 @@ fn signed(count: u64) -> i64 {
 
 /// What a message holds that was blanked: nothing, in the form that its side has.
 const BLANK: &str = ", words = NULL, reference = NULL, recipient = NULL, asked_for = NULL, \
-    network_id = NULL, wire_id = NULL, dedupe_key = NULL, reply_to = NULL, choices = NULL, \
+    network_id = NULL, wire_id = NULL, dedupe_key = NULL, author = NULL, reply_to = NULL, choices = NULL, \
     prepared = NULL, reason_text = NULL, media_id = NULL, referral = NULL, updated_at = ";
 
 #[async_trait]

@@ -43,6 +43,7 @@ pub(super) fn to_row(message: &Message) -> Result<ActiveModel, StoreError> {
         network_id: Set(message.network_id.clone()),
         wire_id: Set(message.wire_id.clone()),
         dedupe_key: Set(message.dedupe_key.clone()),
+        author: Set(json_opt(message.author.as_ref())?),
         reply_to_id: Set(message.reply_to_id.map(MessageId::uuid)),
         reply_to: Set(json_opt(message.reply_to.as_ref())?),
         target_id: Set(message.target_id.map(MessageId::uuid)),
@@ -149,10 +150,11 @@ pub(super) fn to_fresh_row(message: &Message) -> Result<[Value; 32], StoreError>
 }
 
 /// What a message that came in has besides [`FRESH`].
-const HEARD: [&str; 8] = [
+const HEARD: [&str; 9] = [
     "network_id",
     "wire_id",
     "dedupe_key",
+    "author",
     "reason_code",
     "reason_text",
     "referral",
@@ -168,10 +170,11 @@ pub(super) fn heard() -> Vec<&'static str> {
 /// The values of [`heard`].
 pub(super) fn to_heard_row(message: &Message) -> Result<Vec<Value>, StoreError> {
     let reason = message.reason.as_ref();
-    let more: [Value; 8] = [
+    let more: [Value; 9] = [
         message.network_id.clone().into(),
         message.wire_id.clone().into(),
         message.dedupe_key.clone().into(),
+        json_text_opt(message.author.as_ref())?.into(),
         reason.map(|reason| reason.code.clone()).into(),
         reason.map(|reason| reason.text.clone()).into(),
         message.referral.clone().into(),
@@ -301,6 +304,7 @@ pub(super) fn from_row(row: Model) -> Result<Message, StoreError> {
         network_id: row.network_id,
         wire_id: row.wire_id,
         dedupe_key: row.dedupe_key,
+        author: at("author").json_opt(row.author)?,
         reply_to_id: row.reply_to_id.map(MessageId::from),
         reply_to: at("reply_to").json_opt(row.reply_to)?,
         target_id: row.target_id.map(MessageId::from),

@@ -2,11 +2,12 @@
 
 use chrono::TimeDelta;
 use kabar_core::{AccountId, DeviceId, StoreError, Timestamp};
+use kabar_messaging::repo::Line;
 use kabar_operations::{DeviceVitals, JobVitals, Vitals};
 use sea_orm::QueryResult;
 use uuid::Uuid;
 
-use crate::convert::{micros, time_opt};
+use crate::convert::{column, micros, time_opt};
 use crate::error::store;
 use crate::messaging::{EACH_DEVICE, firsts};
 use crate::raw::Sql;
@@ -84,21 +85,22 @@ async fn quarantined(unit: &Unit, since: i64) -> Result<u64, StoreError> {
 }
 
 /// A lane that nobody owns is ready when its head may go: what is held, paused or scheduled is
-/// ready later.
+/// ready later. What is for new contacts may wait for the ban guard, for days.
 async fn devices(unit: &Unit, now: Timestamp) -> Result<Vec<DeviceVitals>, StoreError> {
     let mut sql = Sql::new(unit.tx());
     sql.push(EACH_DEVICE).push(
         "SELECT v.id AS id, v.account_id AS account_id, v.name AS name, v.state AS state, \
-         v.quality AS quality, l.oldest AS oldest FROM devices v \
+         v.quality AS quality, v.health AS health, l.oldest AS oldest FROM devices v \
          LEFT JOIN (SELECT device_id, MIN(ready_at) AS oldest FROM (",
     );
-    firsts(&mut sql, |sql| {
+    let known = Line::ALL.iter().filter(|line| !line.new_contact);
+    firsts(&mut sql, known, |sql| {
         sql.push("ready_at <= ").bind(micros(now)).push(" AND owner IS NULL");
     });
     sql.push(
         ") firsts GROUP BY device_id) l ON l.device_id = v.id \
          WHERE v.removed_at IS NULL AND (l.oldest IS NOT NULL \
-         OR v.state IN ('disconnected', 'banned') \
+         OR v.state IN ('disconnected', 'banned') OR v.health = 'poor' \
          OR UPPER(COALESCE(v.quality, '')) NOT IN ('', 'GREEN', 'UNKNOWN', 'NA')) \
          ORDER BY v.id LIMIT ",
     )
@@ -107,12 +109,14 @@ async fn devices(unit: &Unit, now: Timestamp) -> Result<Vec<DeviceVitals>, Store
     let read = |row: &QueryResult| {
         let (id, account): (Uuid, Uuid) =
             (row.try_get("", "id").map_err(store)?, row.try_get("", "account_id").map_err(store)?);
+        let health: Option<String> = row.try_get("", "health").map_err(store)?;
         Ok(DeviceVitals {
             device: DeviceId::from(id),
             account: AccountId::from(account),
             name: row.try_get("", "name").map_err(store)?,
             state: row.try_get("", "state").map_err(store)?,
             quality: row.try_get("", "quality").map_err(store)?,
+            health: health.map(|word| column("devices", &id, "health").word(&word)).transpose()?,
             oldest_ready: time_opt(row.try_get("", "oldest").map_err(store)?),
         })
     };

@@ -7,8 +7,9 @@ use kabar_core::{DeviceId, StoreError};
 
 use super::VALUES;
 use super::row::{COLUMNS, row};
+use crate::Database;
 use crate::raw::{Sql, chunks};
-use crate::unit::Unit;
+use crate::unit::at_most;
 
 /// Rows and keys of one statement, at most: SQLite binds 32,766 values.
 const CHUNK: usize = 500;
@@ -26,34 +27,34 @@ const RAISE: &str = " ON CONFLICT (device_id, kind, key) DO UPDATE SET value = e
     mark = CASE WHEN session_values.mark >= excluded.mark THEN session_values.mark \
         ELSE COALESCE(excluded.mark, session_values.mark) END";
 
-/// The statements of a change.
+/// The statements of a change. They are made before the transaction: sealing large values takes time.
 pub(super) fn statements(
-    unit: &Unit,
+    database: &Database,
     device: DeviceId,
     change: Change,
 ) -> Result<Vec<Sql>, StoreError> {
     match change {
-        Change::Put { shelf, items } => upsert(unit, device, shelf, last(items), REPLACE),
-        Change::Raise { shelf, items } => upsert(unit, device, shelf, raised(items), RAISE),
+        Change::Put { shelf, items } => upsert(database, device, shelf, last(items), REPLACE),
+        Change::Raise { shelf, items } => upsert(database, device, shelf, raised(items), RAISE),
         Change::Mark { shelf, keys, mark } => {
             let start = |sql: &mut Sql| {
                 sql.push("UPDATE session_values SET mark = ").bind(mark);
             };
-            Ok(by_keys(unit, device, shelf, "key", keys, start))
+            Ok(by_keys(database, device, shelf, "key", keys, start))
         }
-        Change::Remove { shelf, keys } => Ok(by_keys(unit, device, shelf, "key", keys, delete)),
+        Change::Remove { shelf, keys } => Ok(by_keys(database, device, shelf, "key", keys, delete)),
         Change::RemoveTagged { shelf, tags } => {
-            Ok(by_keys(unit, device, shelf, "tag", tags, delete))
+            Ok(by_keys(database, device, shelf, "tag", tags, delete))
         }
         Change::RemovePrefix { shelf, prefix } => {
-            let mut sql = Sql::new(unit.tx());
+            let mut sql = database.sql();
             delete(&mut sql);
             on_shelf(&mut sql, device, shelf);
             begins(&mut sql, &prefix);
             Ok(vec![sql])
         }
         Change::Clear => {
-            let mut sql = Sql::new(unit.tx());
+            let mut sql = database.sql();
             delete(&mut sql);
             sql.push(" WHERE device_id = ").bind(device.uuid());
             Ok(vec![sql])
@@ -92,7 +93,7 @@ fn after(prefix: &[u8]) -> Option<Vec<u8>> {
 
 /// Statements that concern the items whose `column` is one of these.
 fn by_keys(
-    unit: &Unit,
+    database: &Database,
     device: DeviceId,
     shelf: Shelf,
     column: &str,
@@ -102,9 +103,9 @@ fn by_keys(
     keys.sort_unstable();
     keys.dedup();
     let longest = keys.iter().map(Vec::len).max().unwrap_or(0);
-    chunks(&keys, unit.at_most(CHUNK, longest + 16))
+    chunks(&keys, at_most(database.sql().backend(), CHUNK, longest + 16))
         .map(|chunk| {
-            let mut sql = Sql::new(unit.tx());
+            let mut sql = database.sql();
             start(&mut sql);
             on_shelf(&mut sql, device, shelf);
             sql.push(" AND ").push(column).push(" IN ").among(chunk.to_vec());
@@ -114,7 +115,7 @@ fn by_keys(
 }
 
 fn upsert(
-    unit: &Unit,
+    database: &Database,
     device: DeviceId,
     shelf: Shelf,
     items: Vec<Item>,
@@ -122,13 +123,13 @@ fn upsert(
 ) -> Result<Vec<Sql>, StoreError> {
     let bytes: usize = items.iter().map(|item| item.key.len() + item.value.len()).sum();
     let each = ROW + bytes / items.len().max(1);
-    let most = unit.at_most(CHUNK, each);
-    let sealer = unit.ring().sealer();
+    let most = at_most(database.sql().backend(), CHUNK, each);
+    let sealer = database.ring().sealer();
     let rows: Result<Vec<_>, _> =
         items.into_iter().map(|item| row(&sealer, device, shelf, item)).collect();
     let rows = rows.map_err(|error| StoreError::Refused(Box::new(error)))?;
     let statement = |chunk: &[[sea_orm::Value; 8]]| {
-        let mut sql = Sql::insert(unit.tx(), VALUES, COLUMNS, chunk.to_vec());
+        let mut sql = Sql::insert_on(database.sql().backend(), VALUES, COLUMNS, chunk.to_vec());
         sql.push(conflict);
         sql
     };

@@ -1,12 +1,16 @@
 //! Leases.
 
 use async_trait::async_trait;
-use kabar_channel::ChannelKind;
-use kabar_core::{AccountId, DeviceId, StoreError, Timestamp};
-use kabar_devices::lease::{Lease, LeaseRepo, Release, TTL};
+use kabar_channel::{ChannelKind, Fence};
+use kabar_core::{
+    AccountId, DeviceId, Page, PageRequest, PhoneNumber, StoreError, Timestamp, Topic,
+};
+use kabar_devices::DeviceState;
+use kabar_devices::lease::{Errand, Held, Lease, LeaseRepo, Release, TTL};
 use sea_orm::{QueryResult, Value};
 use uuid::Uuid;
 
+use super::limits;
 use crate::convert::{micros, time};
 use crate::error::store;
 use crate::raw::{Sql, chunks};
@@ -18,6 +22,7 @@ const CHUNK: usize = 500;
 /// What every answer has: the lease, its account, and whether the session is wanted in earnest.
 const ANSWER: &str = "session_leases.device_id AS device_id, session_leases.node AS node, \
     session_leases.fence AS fence, session_leases.free_at AS free_at, \
+    session_leases.link AS link, session_leases.log_out_at AS log_out_at, \
     (SELECT d.account_id FROM devices d WHERE d.id = session_leases.device_id) AS account_id, \
     (session_leases.wanted AND EXISTS (SELECT 1 FROM devices d JOIN accounts a \
         ON a.id = d.account_id AND a.active WHERE d.id = session_leases.device_id \
@@ -39,10 +44,53 @@ fn lease(row: &QueryResult) -> Result<Lease, StoreError> {
         node: row.try_get("", "node").map_err(store)?,
         fence: fence.unsigned_abs(),
         until: time(row.try_get("", "free_at").map_err(store)?),
+        errand: errand(row)?,
+    })
+}
+
+fn errand(row: &QueryResult) -> Result<Errand, StoreError> {
+    let log_out: Option<i64> = row.try_get("", "log_out_at").map_err(store)?;
+    let link: Option<String> = row.try_get("", "link").map_err(store)?;
+    if let Some(asked) = log_out {
+        return Ok(Errand::LogOut(time(asked)));
+    }
+    let Some(link) = link else { return Ok(Errand::None) };
+    PhoneNumber::parse(&link, None).map(Errand::Link).map_err(|problem| StoreError::BadRow {
+        table: "session_leases",
+        row: row.try_get::<Uuid>("", "device_id").unwrap_or_default().to_string(),
+        column: "link",
+        problem: problem.to_string(),
+    })
+}
+
+fn held(row: &QueryResult) -> Result<Held, StoreError> {
+    let state: String = row.try_get("", "state").map_err(store)?;
+    let lease = lease(row)?;
+    let state = state.parse::<DeviceState>().map_err(|problem| StoreError::BadRow {
+        table: "devices",
+        row: lease.device.to_string(),
+        column: "state",
+        problem: problem.to_string(),
+    })?;
+    Ok(Held {
+        lease,
+        name: row.try_get("", "name").map_err(store)?,
+        state,
+        state_reason: row.try_get("", "state_reason").map_err(store)?,
     })
 }
 
 impl SeaLeases<'_> {
+    /// From here on nobody waits for this unit of work for long, should its process freeze.
+    async fn limit(&self) -> Result<(), StoreError> {
+        let mut sql = Sql::new(self.unit.tx());
+        if sql.is_postgres() {
+            sql.push(&limits());
+            self.unit.rows(sql).await?;
+        }
+        Ok(())
+    }
+
     async fn leases(&self, sql: Sql) -> Result<Vec<Lease>, StoreError> {
         self.unit.rows(sql).await?.iter().map(lease).collect()
     }
@@ -68,6 +116,7 @@ impl SeaLeases<'_> {
         at: Timestamp,
         pick: impl FnOnce(&mut Sql),
     ) -> Result<Vec<Lease>, StoreError> {
+        self.limit().await?;
         let mut sql = Sql::new(self.unit.tx());
         sql.push("WITH picked AS (SELECT l.device_id AS device_id FROM session_leases l ");
         pick(&mut sql);
@@ -96,6 +145,7 @@ impl LeaseRepo for SeaLeases<'_> {
         devices: &[DeviceId],
         from: Option<Timestamp>,
     ) -> Result<(), StoreError> {
+        self.limit().await?;
         for chunk in chunks(&uuids(devices), CHUNK) {
             self.ensure(chunk).await?;
             let mut sql = Sql::new(self.unit.tx());
@@ -108,6 +158,25 @@ impl LeaseRepo for SeaLeases<'_> {
             sql.push(" WHERE device_id IN ").among(chunk.to_vec());
             self.unit.execute(sql).await?;
         }
+        self.unit.wakes(Topic::Sessions);
+        Ok(())
+    }
+
+    async fn send_on(&mut self, device: DeviceId, errand: &Errand) -> Result<(), StoreError> {
+        let (link, log_out) = match errand {
+            Errand::None => (None, None),
+            Errand::Link(number) => (Some(number.as_str().to_owned()), None),
+            Errand::LogOut(asked) => (None, Some(micros(*asked))),
+        };
+        let mut sql = Sql::new(self.unit.tx());
+        sql.push("UPDATE session_leases SET link = ")
+            .bind(link)
+            .push(", log_out_at = ")
+            .bind(log_out)
+            .push(" WHERE device_id = ")
+            .bind(device.uuid());
+        self.unit.execute(sql).await?;
+        self.unit.wakes(Topic::Sessions);
         Ok(())
     }
 
@@ -153,6 +222,7 @@ impl LeaseRepo for SeaLeases<'_> {
     }
 
     async fn renew(&mut self, node: Uuid, at: Timestamp) -> Result<Vec<Lease>, StoreError> {
+        self.limit().await?;
         let mut sql = Sql::new(self.unit.tx());
         sql.push("UPDATE session_leases SET free_at = ")
             .bind(micros(at + TTL))
@@ -166,6 +236,7 @@ impl LeaseRepo for SeaLeases<'_> {
     }
 
     async fn release(&mut self, node: Uuid, leases: &[Release]) -> Result<(), StoreError> {
+        self.limit().await?;
         let mut leases = leases.to_vec();
         leases.sort_unstable_by_key(|release| release.fence.device);
         let statement = |chunk: &[Release]| {
@@ -184,6 +255,33 @@ impl LeaseRepo for SeaLeases<'_> {
         };
         let statements = chunks(&leases, CHUNK).map(statement).collect();
         self.unit.execute_all(statements).await.map(|_| ())
+    }
+
+    async fn list(&mut self, page: PageRequest) -> Result<Page<Held>, StoreError> {
+        let mut sql = Sql::new(self.unit.tx());
+        sql.push("SELECT ").push(ANSWER).push(
+            ", d.name AS name, d.state AS state, d.state_reason AS state_reason \
+             FROM session_leases JOIN devices d ON d.id = session_leases.device_id \
+             AND d.removed_at IS NULL",
+        );
+        if let Some(after) = page.after {
+            sql.push(" WHERE session_leases.device_id < ").bind(after.id());
+        }
+        sql.push(" ORDER BY session_leases.device_id DESC LIMIT ").bind(i64::from(page.limit) + 1);
+        let rows = self.unit.rows(sql).await?;
+        let held = rows.iter().map(held).collect::<Result<Vec<Held>, StoreError>>()?;
+        Ok(Page::from_rows(held, page, |held| held.lease.device.uuid()))
+    }
+
+    async fn holds(&mut self, fence: Fence) -> Result<bool, StoreError> {
+        self.limit().await?;
+        let mut sql = Sql::new(self.unit.tx());
+        sql.push("SELECT 1 FROM session_leases WHERE device_id = ")
+            .bind(fence.device.uuid())
+            .push(" AND fence = ")
+            .bind(i64::try_from(fence.token).unwrap_or(i64::MAX))
+            .on_postgres(" FOR KEY SHARE");
+        Ok(!self.unit.rows(sql).await?.is_empty())
     }
 
     async fn of(&mut self, devices: &[DeviceId]) -> Result<Vec<Lease>, StoreError> {

@@ -5,8 +5,8 @@
 //! the token. A takeover takes `FOR UPDATE`, which waits for it, or with `SKIP LOCKED` passes over
 //! it. A renewal changes no key, so writers and renewals never wait for each other.
 //!
-//! A process that freezes with such a transaction open loses it after [`FROZEN`], long before its
-//! lease is over.
+//! A process that freezes with a transaction of either kind open loses it after [`FROZEN`], long before
+//! its lease is over.
 
 mod change;
 mod lease;
@@ -24,10 +24,19 @@ use crate::unit::Unit;
 
 const VALUES: &str = "session_values";
 
-/// How long PostgreSQL leaves a transaction of the vault open in which nothing happens, and how long
-/// its statements wait for a lock: less than half of the time after which a node stops by itself
-/// (5 s), a quarter of a lease (8 s).
+/// How long PostgreSQL leaves a transaction of the vault or of leases open in which nothing happens,
+/// and how long its statements wait for a lock: less than half of the time after which a node stops by
+/// itself (5 s), a quarter of a lease (8 s).
 const FROZEN: &str = "2s";
+
+/// The query that limits a transaction on PostgreSQL, so that a process that freezes in it keeps nobody
+/// from its sessions.
+fn limits() -> String {
+    format!(
+        "SELECT set_config('lock_timeout', '{FROZEN}', true), \
+         set_config('idle_in_transaction_session_timeout', '{FROZEN}', true)"
+    )
+}
 
 impl LeasesWork for Unit {
     fn leases(&self, _scope: InstallationScope) -> Box<dyn LeaseRepo + '_> {

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use kabar_channel::vault::{Change, Fence, Item, SessionVault, Shelf, VaultError};
 use kabar_core::{DeviceId, StoreError, Work};
 
-use super::FROZEN;
 use super::change::{begins, on_shelf, statements};
+use super::limits;
 use super::row::{READ, item};
 use crate::Database;
 use crate::error::store;
@@ -23,10 +23,7 @@ impl Database {
         let mut sql = Sql::new(unit.tx());
         if sql.is_postgres() {
             // In one statement, so that no time passes between the lock and its limits.
-            sql.push(&format!(
-                "SELECT set_config('lock_timeout', '{FROZEN}', true), \
-                 set_config('idle_in_transaction_session_timeout', '{FROZEN}', true)"
-            ));
+            sql.push(&limits());
         } else {
             sql.push("SELECT 1");
         }
@@ -125,11 +122,11 @@ impl SessionVault for Database {
         if changes.is_empty() {
             return Ok(());
         }
-        let unit = self.fenced(fence).await?;
         let mut all = Vec::new();
         for change in changes {
-            all.extend(statements(&unit, fence.device, change)?);
+            all.extend(statements(self, fence.device, change)?);
         }
+        let unit = self.fenced(fence).await?;
         unit.execute_all(all).await?;
         commit(unit).await
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use kabar_core::Timestamp;
 use kabar_messaging::message::Lane;
-use kabar_messaging::repo::{LaneClaim, LaneEntry};
-use kabar_messaging::{Message, Purpose, Status};
+use kabar_messaging::repo::{LaneClaim, LaneEntry, Line};
+use kabar_messaging::{Message, Status};
 use kabar_storage::testing::each_database;
 use kabar_testkit::accounts::provider;
 use kabar_testkit::road::Road;
@@ -79,8 +79,8 @@ impl Game {
         let work = self.road.begin().await;
         let insert = work.messages(self.road.scope());
         { insert }.insert(std::slice::from_ref(&message)).await.unwrap();
-        let entry =
-            LaneEntry { lane, account: message.account, priority: 1, ready_at: message.due_at };
+        let (account, ready_at) = (message.account, message.due_at);
+        let entry = LaneEntry { lane, account, priority: 1, ready_at, guarded: true };
         work.outbox(provider()).put(&[entry]).await.unwrap();
         work.commit().await.unwrap();
         self.model.lines.entry(lane).or_default().push(message);
@@ -91,7 +91,7 @@ impl Game {
         let device = self.road.device;
         let work = self.road.begin().await;
         let claim = LaneClaim { device, owner: node, now, until };
-        let claimed = work.outbox(provider()).claim(claim, Purpose::PRIORITIES, 100).await.unwrap();
+        let claimed = work.outbox(provider()).claim(claim, Line::ALL, 100).await.unwrap();
         work.commit().await.unwrap();
         for lane in &self.lanes {
             let found = claimed.iter().find(|claimed| claimed.lane == *lane);

@@ -45,7 +45,8 @@ async fn rows_survive_when_a_table_is_written_anew() {
             valid_from: road.now(),
             valid_until: None,
         };
-        let entry = LaneEntry { lane, account: road.account, priority: 1, ready_at: road.now() };
+        let (account, ready_at) = (road.account, road.now());
+        let entry = LaneEntry { lane, account, priority: 1, ready_at, guarded: true };
         let work = road.begin().await;
         work.people(road.scope()).claim(&[identity]).await.unwrap();
         let chat = [(road.id(), lane)];

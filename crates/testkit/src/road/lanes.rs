@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use kabar_core::Timestamp;
 use kabar_messaging::message::{Lane, Purpose};
-use kabar_messaging::repo::{ClaimedLane, LaneClaim, LaneEntry};
+use kabar_messaging::repo::{ClaimedLane, LaneClaim, LaneEntry, Line};
 use kabar_messaging::{Message, Status};
 use uuid::Uuid;
 
@@ -32,6 +32,7 @@ async fn put(road: &Road, messages: &[Message]) {
                 account: message.account,
                 priority: message.purpose.priority(),
                 ready_at: message.due_at.max(message.next_at),
+                guarded: true,
             });
         }
     }
@@ -43,7 +44,7 @@ async fn claim(road: &Road, owner: Uuid, now: Timestamp, limit: u16) -> Vec<Clai
     let work = road.begin().await;
     let until = now + TimeDelta::seconds(8);
     let claim = LaneClaim { device: road.device, owner, now, until };
-    let claimed = work.outbox(provider()).claim(claim, Purpose::PRIORITIES, limit).await.unwrap();
+    let claimed = work.outbox(provider()).claim(claim, Line::ALL, limit).await.unwrap();
     work.commit().await.unwrap();
     claimed
 }

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use kabar_channel::incoming::Pricing;
-use kabar_channel::{Content, Prepared, Reason};
+use kabar_channel::{Author, Content, PersonIds, Prepared, Reason};
 use kabar_core::{ConversationId, PageRequest};
 use kabar_messaging::message::Lane;
 use kabar_messaging::repo::{Touch, Wrote};
@@ -15,6 +15,7 @@ use crate::accounts::provider;
 
 pub(super) async fn contract(road: &Road) {
     a_message_comes_in_once(road).await;
+    an_author_is_kept(road).await;
     everything_that_can_change_is_saved(road).await;
     tenants_and_devices_see_their_own(road).await;
     pages_are_complete(road).await;
@@ -49,6 +50,25 @@ async fn a_message_comes_in_once(road: &Road) {
     let known =
         repo.by_wire_ids(road.device, &["many.7".to_owned(), "nobody".to_owned()]).await.unwrap();
     assert_eq!(known, [("many.7".to_owned(), many[7].id)]);
+}
+
+async fn an_author_is_kept(road: &Road) {
+    let author = Author {
+        address: Some("77@lid".to_owned()),
+        ids: PersonIds {
+            phone: Some("+6281200000077".parse().unwrap()),
+            lid: Some("77".to_owned()),
+            ..PersonIds::default()
+        },
+        name: Some("Ani".to_owned()),
+    };
+    let by_member =
+        Message { author: Some(author.clone()), ..road.incoming(road.lane(), "authored") };
+    let work = road.begin().await;
+    let mut repo = work.messages(road.scope());
+    repo.insert_new(std::slice::from_ref(&by_member)).await.unwrap();
+    let found = repo.by_ids(&[by_member.id]).await.unwrap();
+    assert_eq!(found[0].author, Some(author));
 }
 
 async fn everything_that_can_change_is_saved(road: &Road) {

@@ -1,7 +1,8 @@
 //! Leases: one holder at a time, and only of what is wanted.
 
-use kabar_core::DeviceId;
-use kabar_devices::lease::{Lease, TTL};
+use kabar_core::{DeviceId, Page, PageRequest, PhoneNumber};
+use kabar_devices::DeviceState;
+use kabar_devices::lease::{Errand, Held, Lease, TTL};
 use uuid::Uuid;
 
 use super::{ONE, Sessions, TWO, seconds};
@@ -13,6 +14,7 @@ pub(super) async fn contract(sessions: &Sessions) {
     a_renewal_tells_what_is_still_held(sessions).await;
     what_is_released_can_be_claimed(sessions).await;
     one_device_is_claimed_for_itself(sessions).await;
+    its_owner_learns_what_else_a_session_is_to_do(sessions).await;
 }
 
 fn devices(leases: &[Lease]) -> Vec<DeviceId> {
@@ -76,6 +78,10 @@ async fn a_lease_is_held_by_one(sessions: &Sessions) {
     assert_eq!(again.first().map(|lease| lease.fence), Some(2));
     let theirs = sessions.claim(TWO, now + TTL + TTL, 10).await;
     assert_eq!(theirs.first().map(|lease| lease.fence), Some(3));
+    for (token, holds) in [(1, false), (2, false), (3, true), (4, false)] {
+        let fence = kabar_channel::Fence { device, token };
+        assert_eq!(sessions.holds(fence).await, holds, "{token}");
+    }
     // The wish of somebody who runs nothing does not move the lease.
     sessions.want(&[device], Some(now)).await;
     assert!(sessions.claim(ONE, now + TTL + TTL, 10).await.is_empty());
@@ -163,4 +169,39 @@ async fn one_device_is_claimed_for_itself(sessions: &Sessions) {
     assert_eq!(sessions.claim_one(TWO, device, now + TTL).await.unwrap().fence, 2);
     sessions.remove(account, device).await;
     assert!(sessions.claim_one(ONE, device, now + TTL + TTL).await.is_none());
+}
+
+async fn its_owner_learns_what_else_a_session_is_to_do(sessions: &Sessions) {
+    let account = sessions.account("Errand").await;
+    let (device, other) = (sessions.device(account).await, sessions.device(account).await);
+    let now = sessions.now();
+    let node = Uuid::from_u128(81);
+    sessions.want(&[device, other], Some(now)).await;
+    let link = Errand::Link(PhoneNumber::from_digits("6281234567890").unwrap());
+    sessions.send_on(device, &link).await;
+    let claimed = sessions.claim(node, now, 10).await;
+    let of = |leases: &[Lease], device| {
+        leases.iter().find(|lease| lease.device == device).map(|lease| lease.errand.clone())
+    };
+    assert_eq!((of(&claimed, device), of(&claimed, other)), (Some(link), Some(Errand::None)));
+    // One takes the place of the one before.
+    for errand in [Errand::LogOut(now), Errand::None] {
+        sessions.send_on(device, &errand).await;
+        let held = sessions.renew(node, now).await;
+        assert_eq!((of(&held, device), of(&held, other)), (Some(errand), Some(Errand::None)));
+    }
+    sessions.want(&[device, other], None).await;
+
+    // Newest device first, page by page, without those that were removed.
+    sessions.remove(account, other).await;
+    let newest = sessions.device(account).await;
+    sessions.want(&[newest], None).await;
+    let first = sessions.list(PageRequest::new(Some(1), None)).await;
+    let second = sessions.list(PageRequest::new(Some(1), first.next)).await;
+    let of =
+        |page: &Page<Held>| page.items.iter().map(|held| held.lease.device).collect::<Vec<_>>();
+    assert_eq!((of(&first), of(&second)), (vec![newest], vec![device]));
+    let held = second.items.into_iter().next().unwrap();
+    assert_eq!((held.name.as_str(), held.state), ("Paired", DeviceState::Disconnected));
+    assert_eq!((held.lease.node, held.lease.account), (Some(node), account));
 }

@@ -8,11 +8,16 @@ use kabar::Platform;
 use kabar::channel::Content;
 use kabar::channel::content::{Location, Media, MediaRef, Poll};
 use kabar::channel::ports::MediaFile;
-use kabar::core::{AccountId, DeviceId, MediaId, MessageId, PageRequest};
+use kabar::core::{
+    AccountId, Clock, DeviceId, MediaId, MessageId, PageRequest, SystemClock, Timestamp,
+};
 use kabar::devices::{Device, DeviceSettings, DeviceState, NewPaired};
+use kabar::messaging::pacing::DeviceHealth;
 use kabar::messaging::{Direction, Message, MessageFilter, NewMessage, Status, To};
 use kabar::qr_session::QrSettings;
-use kabar_sandbox::multi_device::{MultiDevice, MultiDeviceConfig, VirtualPhone};
+use kabar_sandbox::multi_device::{
+    DeviceFault, DeviceFaultEffect, DeviceFaultPoint, MultiDevice, MultiDeviceConfig, VirtualPhone,
+};
 use kabar_storage::testing::{TestDatabase, each_database};
 use kabar_testkit::accounts::{grant, new_account, provider};
 
@@ -119,6 +124,20 @@ impl Harbour {
         queued.expect("it is taken").messages[0].id
     }
 
+    /// Answers or reacts to a message in a group.
+    pub(crate) async fn answer(
+        &self,
+        from: DeviceId,
+        group: &str,
+        to: MessageId,
+        content: Content,
+    ) -> MessageId {
+        let new = NewMessage::new(from, To::Group(group.to_owned()), content);
+        let messages = vec![NewMessage { reply_to: Some(to), ..new }];
+        let queued = self.platform.messages().send_many(&grant(self.account), messages, None).await;
+        queued.expect("it is taken").messages[0].id
+    }
+
     pub(crate) async fn text(&self, from: DeviceId, to: &str, body: &str) -> MessageId {
         self.send(from, to, Content::text(body)).await
     }
@@ -197,6 +216,38 @@ impl Harbour {
         let message = get().await;
         assert!(looked.is_ok(), "in vain: {what}, it is {} {:?}", message.status, message.reason);
         message
+    }
+
+    /// WhatsApp refuses the next message of a device with a code, and new chats for so many seconds.
+    pub(crate) fn refuse(&self, ship: &Ship, code: u16, lasts: Option<u64>) {
+        let effect = DeviceFaultEffect::AckError { code, lasts };
+        let fault = DeviceFault::on(DeviceFaultPoint::Send, effect).account(ship.number());
+        self.whatsapp.add_fault(fault).unwrap();
+    }
+
+    /// A message as a face shows it, once it is held for this reason.
+    pub(crate) async fn until_held(&self, id: MessageId, code: &str) -> Message {
+        let get = || async {
+            let found = self.platform.messages().get(&grant(self.account), id).await.unwrap();
+            let pacing = self.platform.pacing();
+            pacing.explain(&grant(self.account), vec![found]).await.unwrap().remove(0)
+        };
+        let held = || async {
+            let message = get().await;
+            let why = message.reason.as_ref().map(|reason| reason.code.as_str());
+            message.status == Status::Held && why == Some(code)
+        };
+        self.until(&format!("the message is held: {code}"), held).await;
+        get().await
+    }
+
+    pub(crate) async fn health(&self, device: DeviceId) -> DeviceHealth {
+        self.platform.pacing().health(&grant(self.account), device).await.unwrap()
+    }
+
+    /// The platform's clock is the system's.
+    pub(crate) fn now() -> Timestamp {
+        Clock::now(&SystemClock)
     }
 
     /// The bytes of a stored file.

@@ -70,6 +70,15 @@ fn a_group_is_named_by_its_address() {
 }
 
 #[test]
+fn a_member_is_named_as_the_group_names_them() {
+    for member in ["77:2@lid", CUSTOMER] {
+        let named = read(&text("Hi"), &info(GROUP, member)).address;
+        assert_eq!(named, Some(jid(member).to_non_ad_string()));
+    }
+    assert_eq!(read(&text("Hi"), &direct()).address, None, "the chat says who it is");
+}
+
+#[test]
 fn what_is_no_conversation_is_nothing() {
     for (chat, ours) in [
         ("status@broadcast", false),

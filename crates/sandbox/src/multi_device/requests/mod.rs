@@ -42,7 +42,7 @@ impl State {
             ("blocklist", "get", _) => self.blocklist(who, request)?,
             ("blocklist", "set", _) => self.change_blocklist(who, request)?,
             ("privacy", "get", _) => settings::privacy(request),
-            ("abt", ..) => settings::experiments(request),
+            ("abt", ..) => settings::experiments(request, self.account(&who.number)?.addressing),
             ("w", _, "props") => settings::properties(request),
             ("w:m", ..) => settings::media_servers(request, &self.media.host()),
             ("w:sync:app:state", ..) => settings::collections(request),

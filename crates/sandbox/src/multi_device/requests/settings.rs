@@ -1,7 +1,9 @@
-//! Answers that are the same for everybody.
+//! Answers that are the same for everybody, or nearly.
 
+use wacore::iq::abprops::web::LID_ONE_ON_ONE_MIGRATION_ENABLED;
 use wacore_binary::Node;
 
+use super::super::address::Addressing;
 use super::super::stanza::{attr_or_empty, child, children, element, result};
 
 /// Everything is open to everybody.
@@ -17,13 +19,19 @@ pub(super) fn privacy(request: &Node) -> Node {
     result(request).children([privacy]).build()
 }
 
-pub(super) fn experiments(request: &Node) -> Node {
+/// With the one experiment that matters here: whether the account's chats have moved to LIDs.
+pub(super) fn experiments(request: &Node, addressing: Addressing) -> Node {
+    let moved = (addressing == Addressing::Lid).then(|| {
+        let code = LID_ONE_ON_ONE_MIGRATION_ENABLED.code;
+        element("prop").attr("config_code", code.to_string()).attr("config_value", "1").build()
+    });
     let props = element("props")
         .attr("protocol", "1")
         .attr("ab_key", "sandbox")
         .attr("hash", "sandbox")
         .attr("refresh", "86400")
         .attr("refresh_id", "1")
+        .children(moved)
         .build();
     result(request).children([props]).build()
 }

@@ -11,8 +11,35 @@ use kabar::core::{ExposeSecret as _, Secret};
 use reqwest::{Client, Method};
 use serde_json::Value;
 
+/// A running server, and who asks it.
+#[cfg(feature = "qr-session")]
+#[derive(Debug, clap::Args)]
+pub(crate) struct Remote {
+    /// The server's address.
+    #[arg(long, env = "KABAR_URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// An API key of the server.
+    #[arg(long, env = "KABAR_API_KEY", hide_env_values = true)]
+    key: Secret,
+    /// With a provider's key: the account that the device belongs to.
+    #[arg(long, env = "KABAR_ACCOUNT")]
+    account: Option<String>,
+}
+
+#[cfg(feature = "qr-session")]
+impl Remote {
+    /// A client for it.
+    pub(crate) fn api(&self) -> Result<Api, Box<dyn Error>> {
+        let api = Api::new(self.url.trim_end_matches('/'), self.key.clone())?;
+        Ok(match &self.account {
+            Some(account) => api.within(account),
+            None => api,
+        })
+    }
+}
+
 /// A client with one credential.
-pub(super) struct Api {
+pub(crate) struct Api {
     http: Client,
     base: String,
     key: Secret,
@@ -20,7 +47,7 @@ pub(super) struct Api {
 }
 
 impl Api {
-    pub(super) fn new(base: &str, key: Secret) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(base: &str, key: Secret) -> Result<Self, Box<dyn Error>> {
         let http = Client::builder()
             .timeout(Duration::from_secs(30))
             .redirect(reqwest::redirect::Policy::none())
@@ -30,7 +57,7 @@ impl Api {
     }
 
     /// The same, acting in an account.
-    pub(super) fn within(&self, account: &str) -> Self {
+    pub(crate) fn within(&self, account: &str) -> Self {
         Self {
             http: self.http.clone(),
             base: self.base.clone(),
@@ -39,25 +66,25 @@ impl Api {
         }
     }
 
-    pub(super) async fn get(&self, path: &str) -> Result<Value, Box<dyn Error>> {
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Box<dyn Error>> {
         self.call(Method::GET, path, None).await
     }
 
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Box<dyn Error>> {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Box<dyn Error>> {
         self.call(Method::POST, path, Some(body)).await
     }
 
     #[cfg(feature = "qr-session")]
-    pub(super) async fn put(&self, path: &str, body: &Value) -> Result<Value, Box<dyn Error>> {
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, Box<dyn Error>> {
         self.call(Method::PUT, path, Some(body)).await
     }
 
-    pub(super) async fn patch(&self, path: &str, body: &Value) -> Result<Value, Box<dyn Error>> {
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, Box<dyn Error>> {
         self.call(Method::PATCH, path, Some(body)).await
     }
 
     /// Every item of a list, page by page.
-    pub(super) async fn all(&self, path: &str) -> Result<Vec<Value>, Box<dyn Error>> {
+    pub(crate) async fn all(&self, path: &str) -> Result<Vec<Value>, Box<dyn Error>> {
         let mut items = Vec::new();
         let join = if path.contains('?') { '&' } else { '?' };
         let mut page = self.get(&format!("{path}{join}limit=200")).await?;
