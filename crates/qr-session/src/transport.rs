@@ -4,9 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use kabar_channel::Fence;
 use tokio::time::Instant;
 use wacore::net::{Transport, TransportEvent, TransportFactory};
+use wacore::stats::TransportResourceReport;
 use whatsapp_rust::anyhow;
 use whatsapp_rust::async_channel::Receiver;
 
@@ -16,6 +18,7 @@ use crate::line::Line;
 use crate::pace::Pace;
 use crate::session::Shared;
 use crate::session::listener::Listener;
+use crate::session::wanted::Wishes;
 
 /// The longest wait in here: the engine gives up a connection that is not made within 20 s, and asks
 /// again after a wait of its own.
@@ -74,9 +77,31 @@ impl TransportFactory for Dial {
         self.pace().begun(Instant::now());
         let made = self.line.dial().await;
         passage.ended(made.is_ok());
-        if made.is_ok() {
-            self.listener.opened();
-        }
-        made
+        let (line, events) = made?;
+        self.listener.opened();
+        Ok((Arc::new(Way { line, wishes: self.listener.wishes.clone() }), events))
+    }
+}
+
+/// The way out: nothing leaves before what others want again is written down, since what leaves may
+/// acknowledge that they want it.
+struct Way {
+    line: Arc<dyn Transport>,
+    wishes: Wishes,
+}
+
+#[async_trait]
+impl Transport for Way {
+    async fn send(&self, data: Bytes) -> anyhow::Result<()> {
+        self.wishes.written().await?;
+        self.line.send(data).await
+    }
+
+    async fn disconnect(&self) {
+        self.line.disconnect().await;
+    }
+
+    fn resource_report(&self) -> Option<TransportResourceReport> {
+        self.line.resource_report()
     }
 }

@@ -15,9 +15,11 @@ pub(crate) mod key;
 mod msg_secret;
 mod pending;
 mod protocol;
+mod reading;
 pub mod shelf;
 mod signal;
 mod value;
+mod wanted;
 
 use std::sync::Arc;
 
@@ -27,16 +29,26 @@ use tokio::sync::{Mutex, watch};
 use wacore::store::error::{Result, StoreError};
 
 pub(crate) use pending::Unread;
+pub(crate) use reading::Reading;
+pub(crate) use wanted::Wanted;
 
 /// The store of one session.
 pub struct VaultBackend {
     vault: Arc<dyn SessionVault>,
     fence: Fence,
     fenced: watch::Sender<bool>,
-    /// Who asks for messages that were read and never stored.
-    unread: Option<UnboundedSender<Unread>>,
+    /// The session at work that this is the store of, if it is.
+    at_work: Option<AtWork>,
     /// Held by whoever reads and then writes a trusted-contact token.
     tokens: Mutex<()>,
+}
+
+/// What the store of a session at work has to do with that session.
+struct AtWork {
+    /// Who asks for messages that were read and never stored.
+    unread: UnboundedSender<Unread>,
+    /// The messages that are being read.
+    reading: Arc<Reading>,
 }
 
 impl std::fmt::Debug for VaultBackend {
@@ -49,7 +61,7 @@ impl VaultBackend {
     /// The store of the fence's device, written to under the fence.
     pub fn new(vault: Arc<dyn SessionVault>, fence: Fence) -> Self {
         let (fenced, tokens) = (watch::Sender::new(false), Mutex::new(()));
-        Self { vault, fence, fenced, unread: None, tokens }
+        Self { vault, fence, fenced, at_work: None, tokens }
     }
 
     /// The device and the token that it is written with.

@@ -9,20 +9,24 @@
 //! So what was stored leaves a mark. A message that left neither copy nor mark is not acknowledged, and
 //! its sender is asked to send it again.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use kabar_channel::vault::Item;
 use tokio::sync::mpsc::UnboundedSender;
 use wacore::store::error::{Result, StoreError};
 use wacore::time::now_secs;
 
-use super::VaultBackend;
 use super::protocol::triple;
+use super::reading::Reading;
 use super::shelf::PENDING_INBOUND;
+use super::{AtWork, VaultBackend};
 
 /// The mark of a message that was stored. Greater ones count how often its sender was asked for it.
 const STORED: i64 = 0;
-/// How often a sender is asked for the same message, once in each connection.
-const MOST: i64 = 5;
+/// How often a sender is asked for the same message, once in each connection: a process that is killed
+/// again and again may ask in vain each time.
+const MOST: i64 = 20;
 /// How much sooner than copies marks are swept, in seconds. The engine sweeps copies after seven days;
 /// a mark is needed until WhatsApp has the acknowledgement, and where it is missed the message comes
 /// once more and changes nothing: one day is enough.
@@ -45,10 +49,25 @@ pub(crate) struct Unread {
 struct AskedAgain;
 
 impl VaultBackend {
-    /// Marks what was stored, and tells of messages that were not.
+    /// As the store of a session at work: it marks what was stored, tells of messages that were not,
+    /// and writes no ratchets down while a message is between its decryption and its copy.
     #[must_use]
-    pub(crate) fn telling(self, unread: UnboundedSender<Unread>) -> Self {
-        Self { unread: Some(unread), ..self }
+    pub(crate) fn at_work(self, unread: UnboundedSender<Unread>, reading: Arc<Reading>) -> Self {
+        Self { at_work: Some(AtWork { unread, reading }), ..self }
+    }
+
+    /// Waits for messages that are between their decryption and their copy.
+    pub(super) async fn settled(&self) {
+        if let Some(AtWork { reading, .. }) = &self.at_work {
+            reading.settled().await;
+        }
+    }
+
+    /// These messages have their copies, or will never have any.
+    pub(super) fn copied<'a>(&self, ids: impl IntoIterator<Item = &'a str>) {
+        if let Some(AtWork { reading, .. }) = &self.at_work {
+            reading.end(ids);
+        }
     }
 
     /// The copy of a message that was read and not stored; `None` if it was.
@@ -67,7 +86,7 @@ impl VaultBackend {
             },
             None => STORED,
         };
-        let Some(unread) = &self.unread else { return Ok(None) };
+        let Some(AtWork { unread, .. }) = &self.at_work else { return Ok(None) };
         if asked >= MOST {
             tracing::error!(device = %self.fence.device, "session.message_lost");
             return Ok(None);
@@ -81,7 +100,7 @@ impl VaultBackend {
 
     /// Messages were stored; their copies go.
     pub(super) async fn stored(&self, keys: Vec<Vec<u8>>) -> Result<()> {
-        if self.unread.is_none() {
+        if self.at_work.is_none() {
             return self.remove(PENDING_INBOUND, keys).await;
         }
         let marks = keys.into_iter().map(|key| mark(key, STORED)).collect();

@@ -22,7 +22,7 @@ use super::shelf::{
 use super::value::{from_json, json, maybe, text};
 
 /// A key of two texts.
-fn pair(first: &str, second: &str) -> Vec<u8> {
+pub(super) fn pair(first: &str, second: &str) -> Vec<u8> {
     join([first.as_bytes(), second.as_bytes()])
 }
 
@@ -208,7 +208,13 @@ impl ProtocolStore for VaultBackend {
         self.put(SENT_MESSAGES, vec![item]).await
     }
 
+    /// For a session at work it stays where it is, until it is swept: the engine puts it back anyway,
+    /// and meanwhile another device may want it, or the process may die.
     async fn take_sent_message(&self, chat_jid: &str, message_id: &str) -> Result<Option<Vec<u8>>> {
+        if self.at_work.is_some() {
+            let found = self.one(SENT_MESSAGES, pair(chat_jid, message_id)).await?;
+            return Ok(found.map(|item| item.value.into()));
+        }
         let taken = self.take(SENT_MESSAGES, &pair(chat_jid, message_id)).await?;
         Ok(taken.map(|item| item.value.into()))
     }
@@ -233,6 +239,7 @@ impl ProtocolStore for VaultBackend {
         sender: &str,
         id: &str,
     ) -> Result<Option<Vec<u8>>> {
+        self.copied([id]);
         self.copy_of(chat, sender, id).await
     }
 
@@ -249,7 +256,9 @@ impl ProtocolStore for VaultBackend {
         let item = |row: &PendingInboundRow<'_>| {
             Item::new(triple(row.chat, row.sender, row.id), copied(row.message)).due(now)
         };
-        self.put(PENDING_INBOUND, rows.iter().map(item).collect()).await
+        let put = self.put(PENDING_INBOUND, rows.iter().map(item).collect()).await;
+        self.copied(rows.iter().map(|row| row.id));
+        put
     }
 
     async fn delete_pending_inbound_batch(&self, keys: &[PendingInboundKey<'_>]) -> Result<()> {

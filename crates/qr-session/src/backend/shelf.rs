@@ -45,6 +45,9 @@ pub const TC_TOKENS: Shelf = Shelf::new("tc_tokens");
 /// Messages sent, in case they are asked for again, by chat and id; due when they were sent (seconds
 /// since 1970).
 pub const SENT_MESSAGES: Shelf = Shelf::new("sent_messages");
+/// Messages of ours that others could not read and want again, by chat, device and id; marked with the
+/// token of the session that the wish came to.
+pub const WANTED: Shelf = Shelf::new("wanted");
 /// Messages received that are not committed yet, by chat, sender and id; due when they came.
 pub const PENDING_INBOUND: Shelf = Shelf::new("pending_inbound");
 /// Secrets of messages, for votes, reactions and edits, by chat, sender and id; due when they are of

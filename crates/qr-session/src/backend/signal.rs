@@ -59,10 +59,12 @@ impl SignalStore for VaultBackend {
     }
 
     async fn put_session(&self, address: &str, session: &[u8]) -> Result<()> {
+        self.settled().await;
         self.put(SESSIONS, vec![record(address, session)]).await
     }
 
     async fn put_sessions_batch(&self, sessions: &[(Arc<str>, Bytes)]) -> Result<()> {
+        self.settled().await;
         self.put(SESSIONS, records(sessions)).await
     }
 
@@ -151,10 +153,12 @@ impl SignalStore for VaultBackend {
     }
 
     async fn put_sender_key(&self, address: &str, bytes: &[u8]) -> Result<()> {
+        self.settled().await;
         self.put(SENDER_KEYS, vec![record(address, bytes)]).await
     }
 
     async fn put_sender_keys_batch(&self, sender_keys: &[(Arc<str>, Bytes)]) -> Result<()> {
+        self.settled().await;
         self.put(SENDER_KEYS, records(sender_keys)).await
     }
 

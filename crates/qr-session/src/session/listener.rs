@@ -11,9 +11,12 @@ use wacore::types::events::{
     ConnectFailureReason, Event, EventHandler, EventInterest, EventKind, InboundMessage, Receipt,
     ServerAck,
 };
+use wacore_binary::NodeRef;
 
 use super::acks::{Acks, Said};
 use super::news::{End, News, Told};
+use super::wanted::Wishes;
+use crate::backend::{Reading, Wanted};
 
 /// The kinds that concern us; the engine makes no others for us.
 const KINDS: &[EventKind] = &[
@@ -34,6 +37,7 @@ const KINDS: &[EventKind] = &[
     EventKind::StreamReplaced,
     EventKind::TemporaryBan,
     EventKind::ConnectFailure,
+    EventKind::RawNode,
 ];
 
 /// How a session is doing, for whoever looks.
@@ -60,6 +64,8 @@ pub(crate) struct Listener {
     pub(crate) receipts: UnboundedSender<Receipt>,
     pub(crate) recovered: UnboundedSender<InboundMessage>,
     pub(crate) told: UnboundedSender<Told>,
+    pub(crate) reading: Arc<Reading>,
+    pub(crate) wishes: Wishes,
 }
 
 impl Listener {
@@ -103,6 +109,7 @@ impl Listener {
 impl EventHandler for Listener {
     fn handle_event(&self, event: Arc<Event>) {
         match &*event {
+            Event::RawNode(stanza) => self.arrived(stanza.get()),
             Event::ServerAck(ack) => self.acknowledged(ack),
             Event::Receipt(receipt) => {
                 let _ = self.receipts.send(receipt.clone());
@@ -114,12 +121,17 @@ impl EventHandler for Listener {
                 }
             }
             // What only the phone may see, once, was never meant for us.
-            Event::UndecryptableMessage(failed) if !failed.is_unavailable => {
+            Event::UndecryptableMessage(failed) => {
+                self.reading.end([failed.info.id.as_str()]);
+                if failed.is_unavailable {
+                    return;
+                }
                 self.health.undecryptable.fetch_add(1, Ordering::Relaxed);
                 self.health.in_a_row.fetch_add(1, Ordering::Relaxed);
             }
             Event::Connected(_) => {
                 self.health.connected.store(true, Ordering::Release);
+                self.wishes.connected();
                 self.tell(News::Connected);
             }
             Event::Disconnected(lost) => {
@@ -159,6 +171,23 @@ impl EventHandler for Listener {
 }
 
 impl Listener {
+    /// A stanza came; the engine looks at it afterwards.
+    fn arrived(&self, stanza: &NodeRef<'_>) {
+        match stanza.tag.as_ref() {
+            "message" => {
+                if let Some(id) = stanza.get_attr("id") {
+                    self.reading.begin(&id.as_str());
+                }
+            }
+            "receipt" => {
+                if let Some(wanted) = Wanted::of(stanza) {
+                    self.wishes.came(wanted);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// The server let us connect, but not in. After its own errors the engine goes on trying.
     fn refused(&self, reason: ConnectFailureReason) {
         if reason.should_reconnect() {

@@ -7,6 +7,7 @@ pub(crate) mod listener;
 pub(crate) mod news;
 mod receipts;
 mod recovered;
+pub(crate) mod wanted;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -20,14 +21,14 @@ use tokio::task::JoinHandle;
 use wacore::store::DevicePropsOverride;
 use whatsapp_rust::bot::{Bot, BotHandle};
 use whatsapp_rust::pair_code::PairCodeOptions;
-use whatsapp_rust::{Client, TokioRuntime};
+use whatsapp_rust::{Client, RawNodeLease, TokioRuntime};
 
 use self::acks::Acks;
 use self::hook::Hook;
 use self::listener::{Health, Listener};
 use self::news::{End, News, Told};
 use crate::address::Own;
-use crate::backend::VaultBackend;
+use crate::backend::{Reading, VaultBackend};
 use crate::gate::Gate;
 use crate::http::Http;
 use crate::leases::Leases;
@@ -76,6 +77,8 @@ pub(crate) struct Session {
     acks: Arc<Acks>,
     health: Arc<Health>,
     handle: Mutex<Option<BotHandle>>,
+    /// The engine tells of every stanza as long as this is there.
+    _stanzas: RawNodeLease,
     watch: JoinHandle<()>,
 }
 
@@ -93,6 +96,7 @@ impl Session {
         let (acks, health) = (Arc::<Acks>::default(), Arc::<Health>::default());
         let (receipts, told) = unbounded_channel();
         let (recovered, given) = unbounded_channel();
+        let (wishes, inbox) = wanted::wishes();
         let listener = Listener {
             fence,
             acks: Arc::clone(&acks),
@@ -100,10 +104,12 @@ impl Session {
             receipts,
             recovered,
             told: shared.told.clone(),
+            reading: Arc::<Reading>::default(),
+            wishes: wishes.clone(),
         };
         let intake = Arc::clone(&shared.intake);
         let (unread, asked) = unbounded_channel();
-        let backend = Arc::new(backend.telling(unread));
+        let backend = Arc::new(backend.at_work(unread, Arc::clone(&listener.reading)));
         let hook = || Hook {
             address: address.clone(),
             account,
@@ -113,6 +119,7 @@ impl Session {
         };
         let (at_once, afterwards) = (hook(), hook());
         let polls = Polls(Arc::clone(&backend));
+        let kept = Arc::clone(&backend);
         let version = shared.versions.current().await.map_err(StartError)?;
         let dial = Dial::new(shared, fence, listener.clone());
         let mut bot = Bot::builder()
@@ -133,7 +140,11 @@ impl Session {
         }
         let bot = bot.build().await.map_err(|error| StartError(error.to_string()))?;
         let client = bot.client();
+        // Before anything can come.
+        let stanzas = client.acquire_raw_node_forwarding();
         let handle = bot.spawn();
+        tokio::spawn(inbox.keep(Arc::clone(&kept)));
+        tokio::spawn(wanted::fulfil(wishes.connections(), kept, Arc::downgrade(&client)));
         tokio::spawn(again::ask(asked, Arc::downgrade(&client)));
         // Both end with the listener, after what came in before was stored.
         tokio::spawn(recovered::store(given, Arc::downgrade(&client), afterwards));
@@ -157,6 +168,7 @@ impl Session {
             acks,
             health,
             handle,
+            _stanzas: stanzas,
             watch,
         })
     }
