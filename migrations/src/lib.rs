@@ -34,6 +34,7 @@ mod m20261121_000018_ban_risk;
 mod m20261121_000019_authors;
 mod m20261122_000020_session_errands;
 mod m20261122_000021_ban_guard;
+mod m20261122_000022_proxies;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -67,6 +68,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000019_authors::Migration),
             Box::new(m20261122_000020_session_errands::Migration),
             Box::new(m20261122_000021_ban_guard::Migration),
+            Box::new(m20261122_000022_proxies::Migration),
         ]
     }
 }

@@ -5,7 +5,10 @@ use std::str::FromStr;
 
 use kabar_accounts::{Networks, Recent};
 use kabar_channel::{ChannelKind, DeviceLink};
-use kabar_core::{AccountId, DeviceId, MetaAppId, PhoneNumber, Secret, Timestamp};
+use kabar_core::{
+    AccountId, DeviceId, ExposeSecret as _, MetaAppId, PhoneNumber, Secret, Timestamp,
+};
+use kabar_outbound::ProxyAddress;
 use serde::{Deserialize, Serialize};
 
 use crate::health::HealthWord;
@@ -162,6 +165,8 @@ pub struct Device {
     pub quality: Option<String>,
     /// The channel's credential (Cloud API: the access token).
     pub credential: Option<Secret>,
+    /// The proxy that its session goes through (paired devices); it may hold a password.
+    pub proxy: Option<Secret>,
     /// The first characters of its device token's random part, for recognition.
     pub token_hint: Option<String>,
     /// Whether it can send now.
@@ -187,6 +192,12 @@ pub struct Device {
 }
 
 impl Device {
+    /// What may be shown of its proxy: no user, no password.
+    pub fn proxy_shown(&self) -> Option<String> {
+        let proxy = ProxyAddress::parse(self.proxy.as_ref()?.expose_secret());
+        Some(proxy.map_or_else(|_| "unreadable".to_owned(), |proxy| proxy.shown()))
+    }
+
     /// The device as its channel sees it.
     pub fn link(&self) -> DeviceLink {
         DeviceLink {

@@ -17,6 +17,7 @@ use kabar_core::{
     Secret, Store, StoreError, Timestamp,
 };
 use kabar_events::Fact;
+use kabar_outbound::Proxies;
 use serde_json::json;
 
 use crate::device::{Device, DeviceState, NewDevice, RecentDevices};
@@ -89,6 +90,7 @@ pub struct Devices {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     recent: RecentDevices,
+    proxies: Option<Proxies>,
 }
 
 impl std::fmt::Debug for Devices {
@@ -105,7 +107,7 @@ impl Devices {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
     ) -> Self {
-        Self { store, channels, clock, ids, recent: RecentDevices::default() }
+        Self { store, channels, clock, ids, recent: RecentDevices::default(), proxies: None }
     }
 
     /// Shares the devices that were read a moment ago with those who read them.
@@ -113,6 +115,18 @@ impl Devices {
     pub fn with_recent(mut self, recent: RecentDevices) -> Self {
         self.recent = recent;
         self
+    }
+
+    /// Lets paired devices go through proxies that their tenants name.
+    #[must_use]
+    pub fn with_proxies(mut self, proxies: Proxies) -> Self {
+        self.proxies = Some(proxies);
+        self
+    }
+
+    fn check_proxy(&self, proxy: &Secret) -> Result<(), DeviceError> {
+        let none = || Invalid::new("proxy", "this installation has no paired devices");
+        Ok(input::proxy(self.proxies.as_ref().ok_or_else(none)?, proxy)?)
     }
 
     /// Registers a device. Its channel is asked first, outside of any transaction: a number belongs
@@ -167,10 +181,11 @@ impl Devices {
     }
 
     /// Changes a device. A new credential is proven to the channel first, and connects the device
-    /// again.
+    /// again. A new proxy is for the next connection, and for paired devices only.
     ///
     /// # Errors
-    /// [`DeviceError::NotFound`], [`DeviceError::Invalid`], [`DeviceError::Check`].
+    /// [`DeviceError::NotFound`], [`DeviceError::Invalid`], [`DeviceError::Check`],
+    /// [`DeviceError::NotPaired`].
     pub async fn update(
         &self,
         grant: &Grant<WriteDevices>,
@@ -179,6 +194,10 @@ impl Devices {
     ) -> Result<Device, DeviceError> {
         let scope = grant.scope();
         let patch = patch.checked()?;
+        if let Some(proxy) = &patch.proxy {
+            self.paired(grant, id).await?;
+            proxy.as_ref().map_or(Ok(()), |proxy| self.check_proxy(proxy))?;
+        }
         let facts = match &patch.credential {
             None => None,
             Some(credential) => {
@@ -309,6 +328,7 @@ impl Devices {
             verified_name: None,
             quality: None,
             credential: new.credential,
+            proxy: None,
             token_hint: Some(minted.hint.clone()),
             state: DeviceState::Connected,
             state_reason: None,

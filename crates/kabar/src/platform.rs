@@ -25,7 +25,7 @@ use kabar_messaging::{
     PersonalExports, PersonalSource, RoadWork, Templates,
 };
 use kabar_operations::{Disk, Watch};
-use kabar_outbound::Outbound;
+use kabar_outbound::{Outbound, Proxies};
 use kabar_storage::Database;
 use kabar_webhooks::{
     Deliverer, DelivererSettings, Deliveries, ResendJob, TellOwner, Webhooks, WebhooksUse,
@@ -48,6 +48,7 @@ struct Workers {
     disk: Arc<dyn Disk>,
     webhook_road: WebhookRoad,
     intake: MessageIntake,
+    proxies: Proxies,
     #[cfg(feature = "qr-session")]
     paired: Option<kabar_qr_session::Supervisor>,
 }
@@ -242,7 +243,8 @@ impl Platform {
                 base.store(),
             ),
             devices: Devices::new(base.store(), channels.clone(), base.clock(), base.ids())
-                .with_recent(recent_devices),
+                .with_recent(recent_devices)
+                .with_proxies(workers.proxies),
             meta_apps: MetaApps::new(base.store(), base.clock(), base.ids()),
             pacing_rules: PacingRules::new(base.store(), base.clock(), base.ids()),
             pacing: Pacing::new(base.road(), channels.clone(), base.clock()),

@@ -14,13 +14,14 @@
 //!
 //! # Overview
 //!
-//! [`Outbound`] posts; [`Guard`] says which addresses may be reached; [`Resolve`] is the port for
+//! [`Outbound`] posts; [`Proxies`] opens the proxies that tenants name; [`Guard`] says which addresses may be reached; [`Resolve`] is the port for
 //! name look-ups, [`SystemResolver`] the system's; [`tls`] sets clients up for everybody.
 
 mod address;
 mod allow;
 mod client;
 mod guard;
+mod proxy;
 mod resolve;
 pub mod tls;
 
@@ -28,6 +29,7 @@ pub use address::is_public;
 pub use allow::{AllowEntry, AllowList, ParseAllowError};
 pub use client::{Answer, Outbound, OutboundError, OutboundSettings, Post};
 pub use guard::{AddressError, Guard};
+pub use proxy::{Proxies, ProxyAddress, ProxyError};
 pub use resolve::{Resolve, SystemResolver};
 
 /// The types of names and values of headers.

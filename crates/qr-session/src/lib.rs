@@ -32,6 +32,7 @@ mod pairing;
 mod polls;
 mod ports;
 mod receipt;
+mod route;
 mod session;
 mod sessions;
 mod settings;

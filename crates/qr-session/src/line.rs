@@ -10,9 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kabar_core::IdSource;
 use reqwest::header;
-use reqwest::{Client, Response, StatusCode, Url, Version};
+use reqwest::{Client, ClientBuilder, Proxy, Response, StatusCode, Url, Version};
 use sha1::{Digest as _, Sha1};
-use tokio_websockets::ClientBuilder;
 use wacore::net::{Transport, TransportEvent, WHATSAPP_WEB_ORIGIN, WHATSAPP_WEB_WS_URL};
 use whatsapp_rust::anyhow::{self, Context as _, ensure};
 use whatsapp_rust::async_channel::Receiver;
@@ -29,6 +28,7 @@ const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// Where websockets are dialled. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Line {
+    /// For those that go straight.
     client: Client,
     url: Url,
     loopback_only: bool,
@@ -56,24 +56,23 @@ impl Line {
             _ => return Err(address()),
         };
         let url = url.parse().map_err(|_| address())?;
-        let builder = || {
-            let none = reqwest::redirect::Policy::none();
-            // A websocket begins as HTTP 1.1 and keeps its connection.
-            Client::builder().http1_only().pool_max_idle_per_host(0).redirect(none)
-        };
         let client = kabar_outbound::tls::client(builder)?;
         Ok(Self { client, url, loopback_only: settings.loopback_only, ids })
     }
 
-    /// Dials.
+    /// Dials, through a proxy if there is one.
     pub(crate) async fn dial(
         &self,
+        proxy: Option<Proxy>,
     ) -> anyhow::Result<(Arc<dyn Transport>, Receiver<TransportEvent>)> {
         let mut key = [0; 16];
         self.ids.fill(&mut key);
         let key = STANDARD.encode(key);
-        let asked = self
-            .client
+        let client = match proxy {
+            Some(proxy) => kabar_outbound::tls::client(|| builder().proxy(proxy.clone()))?,
+            None => self.client.clone(),
+        };
+        let asked = client
             .get(self.url.clone())
             .version(Version::HTTP_11)
             .header(header::CONNECTION, "Upgrade")
@@ -85,7 +84,7 @@ impl Line {
         let answer = answer.context("the server did not answer the handshake in time")??;
         self.check(&answer, &key)?;
         let stream = answer.upgrade().await?;
-        Ok(from_websocket(ClientBuilder::new().take_over(stream)))
+        Ok(from_websocket(tokio_websockets::ClientBuilder::new().take_over(stream)))
     }
 
     fn check(&self, answer: &Response, key: &str) -> anyhow::Result<()> {
@@ -102,6 +101,12 @@ impl Line {
         ensure!(accepted, "the server did not answer the handshake as a websocket");
         Ok(())
     }
+}
+
+fn builder() -> ClientBuilder {
+    let none = reqwest::redirect::Policy::none();
+    // A websocket begins as HTTP 1.1 and keeps its connection.
+    Client::builder().http1_only().pool_max_idle_per_host(0).redirect(none)
 }
 
 /// What a server answers to a key.

@@ -19,6 +19,7 @@ use kabar_core::{
 };
 use kabar_devices::DevicesUse;
 use kabar_devices::lease::{Errand, Lease, RENEW_EVERY, Release};
+use kabar_outbound::Proxies;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
@@ -72,6 +73,8 @@ pub struct Parts {
     pub wake: Arc<dyn Wake>,
     /// This process; new at every start.
     pub node: Uuid,
+    /// Which proxies tenants may name.
+    pub proxies: Proxies,
     /// How WhatsApp is reached.
     pub settings: QrSettings,
 }
@@ -124,6 +127,7 @@ impl Supervisor {
             line: Line::new(&settings, Arc::clone(&parts.ids))?,
             versions: Versions::new(http.clone(), &settings),
             leases: Leases(Arc::clone(&parts.store)),
+            proxies: parts.proxies.clone(),
             http,
             intake: Arc::clone(&parts.intake),
             told: sender,

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use kabar_channel::Fence;
 use tokio::time::Instant;
 use wacore::net::{Transport, TransportEvent, TransportFactory};
 use wacore::stats::TransportResourceReport;
@@ -13,9 +12,9 @@ use whatsapp_rust::anyhow;
 use whatsapp_rust::async_channel::Receiver;
 
 use crate::gate::Gate;
-use crate::leases::Leases;
 use crate::line::Line;
 use crate::pace::Pace;
+use crate::route::{Route, RouteError};
 use crate::session::Shared;
 use crate::session::listener::Listener;
 use crate::session::wanted::Wishes;
@@ -28,19 +27,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Dial {
     gate: Arc<Gate>,
     line: Line,
-    leases: Leases,
-    fence: Fence,
+    route: Route,
     listener: Listener,
     pace: Mutex<Pace>,
 }
 
 impl Dial {
-    pub(crate) fn new(shared: &Shared, fence: Fence, listener: Listener) -> Self {
+    pub(crate) fn new(shared: &Shared, route: Route, listener: Listener) -> Self {
         Self {
             gate: Arc::clone(&shared.gate),
             line: shared.line.clone(),
-            leases: shared.leases.clone(),
-            fence,
+            route,
             listener,
             pace: Mutex::default(),
         }
@@ -73,10 +70,20 @@ impl TransportFactory for Dial {
         let Some(passage) = self.gate.pass().await else {
             anyhow::bail!("no more connections are made");
         };
-        anyhow::ensure!(self.leases.holds(self.fence).await?, "the session runs elsewhere");
+        let proxy = match self.route.proxy().await {
+            Err(RouteError::Proxy(error)) => {
+                self.listener.waits(&format!("its proxy {error}"));
+                Err(RouteError::Proxy(error))
+            }
+            known => known,
+        }?;
         self.pace().begun(Instant::now());
-        let made = self.line.dial().await;
+        let proxied = proxy.is_some();
+        let made = self.line.dial(proxy).await;
         passage.ended(made.is_ok());
+        if made.is_err() && proxied {
+            self.listener.waits("WhatsApp cannot be reached through its proxy");
+        }
         let (line, events) = made?;
         self.listener.opened();
         Ok((Arc::new(Way { line, wishes: self.listener.wishes.clone() }), events))

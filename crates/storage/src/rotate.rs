@@ -27,6 +27,7 @@ const SEALED: &[Sealed] = &[
     Sealed { table: "mails", row: "id", column: "sealed" },
     Sealed { table: "totp_secrets", row: "user_id", column: "secret" },
     Sealed { table: "devices", row: "id", column: "credential" },
+    Sealed { table: "devices", row: "id", column: "proxy" },
     Sealed { table: "meta_apps", row: "id", column: "app_secret" },
     Sealed { table: "meta_apps", row: "id", column: "verify_token" },
     Sealed { table: "webhook_endpoints", row: "id", column: "headers" },

@@ -80,6 +80,7 @@ impl Sessions {
             verified_name: None,
             quality: None,
             credential: None,
+            proxy: None,
             token_hint: None,
             state: DeviceState::Disconnected,
             state_reason: None,

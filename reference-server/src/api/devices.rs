@@ -133,7 +133,7 @@ impl TryFrom<SettingsBody> for DeviceSettings {
     }
 }
 
-/// A device. Its credential is never shown.
+/// A device. Its credential is never shown, nor who its proxy lets in.
 #[derive(Debug, Object)]
 #[oai(rename = "Device")]
 pub struct DeviceView {
@@ -168,6 +168,8 @@ pub struct DeviceView {
     /// How likely a paired device is to be banned, as found within the last minutes: `good`, `watch` or
     /// `poor`, which the device's health explains; null where nobody looked yet.
     pub health: Option<String>,
+    /// The proxy that a paired device goes through, without user and password; null without one.
+    pub proxy: Option<String>,
     /// What the tenant set.
     pub settings: SettingsBody,
     /// When it was registered.
@@ -183,6 +185,7 @@ impl From<Device> for DeviceView {
             ban_risk: paired.then(|| BAN_RISK.to_owned()),
             risk_accepted_at: device.risk_accepted_at,
             health: device.health.map(|word| word.to_string()),
+            proxy: device.proxy_shown(),
             id: Word(device.id),
             name: device.name,
             channel: device.channel.as_str().to_owned(),
@@ -244,6 +247,10 @@ pub struct NewDeviceBody {
     pub parent: Option<String>,
     /// The channel's credential (Cloud API: the access token, required). It is never shown.
     pub credential: Option<String>,
+    /// The proxy that a paired device goes through, like `socks5://user:password@host:1080` or
+    /// `http://host:3128`. It must be on the public internet, unless this installation allows others.
+    #[oai(validator(max_length = 1024))]
+    pub proxy: Option<String>,
     /// The tenant's Meta app whose webhooks it gets; absent for the installation's.
     pub app_id: Option<Word<MetaAppId>>,
     /// What the tenant sets.
@@ -273,7 +280,11 @@ impl NewDeviceBody {
                 return Err(Problem::invalid(*field, "must be absent for a paired device"));
             }
             let accept_risk = self.accept_risk.unwrap_or_default();
-            return Ok(Asked::Paired(NewPaired { name: self.name, settings, accept_risk }));
+            let proxy = self.proxy.map(Secret::from);
+            return Ok(Asked::Paired(NewPaired { name: self.name, settings, accept_risk, proxy }));
+        }
+        if self.proxy.is_some() {
+            return Err(Problem::invalid("proxy", "is for paired devices only"));
         }
         if self.accept_risk.is_some() {
             return Err(Problem::invalid("accept_risk", "is for paired devices only"));
@@ -307,6 +318,11 @@ pub struct DevicePatchBody {
     /// The tenant's Meta app; null goes back to the installation's.
     #[serde(default)]
     pub app_id: MaybeUndefined<Word<MetaAppId>>,
+    /// The proxy of a paired device, from its next connection on; null goes without. To use it at once,
+    /// disconnect the device and connect it again.
+    #[oai(validator(max_length = 1024))]
+    #[serde(default)]
+    pub proxy: MaybeUndefined<String>,
 }
 
 /// A template approved by Meta.
@@ -420,6 +436,7 @@ impl DevicesApi {
             settings: body.value.settings.map(DeviceSettings::try_from).transpose()?,
             credential: body.value.credential.map(Secret::from),
             app: undefined(body.value.app_id).map(|app| app.map(|app| app.0)),
+            proxy: undefined(body.value.proxy).map(|proxy| proxy.map(Secret::from)),
         };
         let device = self.0.devices().update(&may.grant, id.0.0, patch).await?;
         Ok(Json(device.into()))

@@ -3,6 +3,7 @@
 use kabar_accounts::{Invalid, check};
 use kabar_channel::ChannelKind;
 use kabar_core::{ExposeSecret as _, MetaAppId, Secret};
+use kabar_outbound::{Proxies, ProxyAddress};
 
 use crate::device::{Device, DeviceSettings};
 use crate::settings;
@@ -71,6 +72,8 @@ pub struct DevicePatch {
     pub credential: Option<Secret>,
     /// The tenant's Meta app; `Some(None)` goes back to the installation's.
     pub app: Option<Option<MetaAppId>>,
+    /// The proxy of a paired device, from its next connection on; `Some(None)` goes without.
+    pub proxy: Option<Option<Secret>>,
 }
 
 impl Registration {
@@ -135,7 +138,17 @@ impl DevicePatch {
         if let Some(app) = self.app {
             device.app = app;
         }
+        if let Some(proxy) = self.proxy {
+            device.proxy = proxy;
+        }
     }
+}
+
+/// A proxy that may be used, as far as that can be said before its name is looked up.
+pub(super) fn proxy(proxies: &Proxies, secret: &Secret) -> Result<(), Invalid> {
+    let read = ProxyAddress::parse(secret.expose_secret());
+    let checked = read.and_then(|address| proxies.check(&address));
+    checked.map_err(|error| Invalid::new("proxy", error.to_string()))
 }
 
 fn wire_name(field: &'static str, text: &str) -> Result<(), Invalid> {

@@ -4,7 +4,7 @@ use kabar_accounts::journal::record;
 use kabar_accounts::{Invalid, check};
 use kabar_channel::ChannelKind;
 use kabar_core::permission::WriteDevices;
-use kabar_core::{DeviceId, Grant, InstallationScope, Once, PhoneNumber};
+use kabar_core::{DeviceId, Grant, InstallationScope, Once, PhoneNumber, Secret};
 use kabar_events::Fact;
 
 use super::{CreatedDevice, DeviceError, Devices, Registration, change};
@@ -30,6 +30,8 @@ pub struct NewPaired {
     pub settings: DeviceSettings,
     /// Whether the user accepts [`BAN_RISK`]; without that nothing is made.
     pub accept_risk: bool,
+    /// The proxy that its session goes through.
+    pub proxy: Option<Secret>,
 }
 
 impl Devices {
@@ -37,7 +39,7 @@ impl Devices {
     /// accepted, by whom and when, is kept and audited.
     ///
     /// # Errors
-    /// [`DeviceError::Invalid`] naming `accept_risk` when the risk was not accepted;
+    /// [`DeviceError::Invalid`] naming `accept_risk` when the risk was not accepted, or `proxy`;
     /// [`DeviceError::NoSuchChannel`] when this installation has no paired devices.
     pub async fn add_paired(
         &self,
@@ -50,6 +52,7 @@ impl Devices {
             return Err(Invalid::new("accept_risk", problem).into());
         }
         let name = check::name("name", &new.name)?;
+        new.proxy.as_ref().map_or(Ok(()), |proxy| self.check_proxy(proxy))?;
         let scope = grant.scope();
         // Its own id is its address: the number is not known before it is paired, and may change.
         let registration = Registration {
@@ -61,6 +64,7 @@ impl Devices {
         device.state = DeviceState::Disconnected;
         device.state_reason = Some("it was not paired yet".to_owned());
         device.risk_accepted_at = Some(device.created_at);
+        device.proxy = new.proxy;
         self.insert(scope, device, minted, once).await
     }
 

@@ -8,7 +8,7 @@ use kabar_events::{EventTail, TailSettings};
 use kabar_jobs::{LocalWake, RunnerSettings};
 use kabar_messaging::{BlobStore, DispatcherSettings, MediaFiles, MessageIntake};
 use kabar_operations::Disk;
-use kabar_outbound::{Outbound, OutboundSettings, Resolve, SystemResolver};
+use kabar_outbound::{Outbound, OutboundSettings, Proxies, Resolve, SystemResolver};
 use kabar_storage::{Database, DatabaseUrl, DiskOf, FolderBlobs, KeyRing, OpenError};
 use kabar_webhooks::DelivererSettings;
 use std::path::PathBuf;
@@ -267,15 +267,20 @@ impl PlatformBuilder {
         channels.insert(Arc::new(cloud).ports());
         let intake =
             MessageIntake::new(base.road(), base.clock(), base.ids(), Arc::clone(&base.wake));
+        let resolver = self.resolver.take().unwrap_or_else(|| Arc::new(SystemResolver));
+        let outbound = Outbound::new(self.outbound, Arc::clone(&resolver))
+            .map_err(|error| BuildError::Outbound(error.to_string()))?;
+        let proxies = Proxies::new(Arc::new(outbound.guard().clone()), resolver);
         #[cfg(feature = "qr-session")]
         let paired = match self.paired.take() {
-            Some(settings) => Some(sessions(&base, &media, &intake, settings, &mut channels)?),
+            Some(settings) => {
+                let proxies = proxies.clone();
+                let ways = Ways { settings, proxies };
+                Some(sessions(&base, &media, &intake, ways, &mut channels)?)
+            }
             None => None,
         };
         channels.extend(self.channels);
-        let resolver = self.resolver.take().unwrap_or_else(|| Arc::new(SystemResolver));
-        let outbound = Outbound::new(self.outbound, resolver)
-            .map_err(|error| BuildError::Outbound(error.to_string()))?;
         let webhook_road = WebhookRoad::new(&base, outbound, self.deliverer);
         let passwords =
             Passwords::new(self.password_cost, &*base.ids).map_err(BuildError::Passwords)?;
@@ -287,6 +292,7 @@ impl PlatformBuilder {
             disk,
             webhook_road,
             intake,
+            proxies,
             #[cfg(feature = "qr-session")]
             paired,
         };
@@ -316,13 +322,20 @@ impl PlatformBuilder {
     }
 }
 
+/// How sessions reach WhatsApp.
+#[cfg(feature = "qr-session")]
+struct Ways {
+    settings: kabar_qr_session::QrSettings,
+    proxies: Proxies,
+}
+
 /// The supervisor of this process's sessions; its channel joins the others.
 #[cfg(feature = "qr-session")]
 fn sessions(
     base: &Base,
     media: &MediaFiles,
     intake: &MessageIntake,
-    settings: kabar_qr_session::QrSettings,
+    Ways { settings, proxies }: Ways,
     channels: &mut Channels,
 ) -> Result<kabar_qr_session::Supervisor, BuildError> {
     let parts = kabar_qr_session::Parts {
@@ -334,6 +347,7 @@ fn sessions(
         ids: base.ids(),
         wake: base.wake(),
         node: base.ids.next(),
+        proxies,
         settings,
     };
     let (supervisor, channel) =

@@ -97,7 +97,7 @@ impl Shop {
         let mut settings =
             DeviceSettings { expire_seconds: 30 * 24 * 3600, ..DeviceSettings::default() };
         settings.pacing.warm_up = warm_up;
-        let new = NewPaired { name: "Toko".to_owned(), settings, accept_risk: true };
+        let new = NewPaired { name: "Toko".to_owned(), settings, accept_risk: true, proxy: None };
         let made = nodes[0].devices().add_paired(&grant(account), new, None).await.unwrap();
         let device = made.device.id;
         let store: &dyn Store<dyn DevicesUse> = &test.database;

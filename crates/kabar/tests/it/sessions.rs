@@ -47,8 +47,12 @@ async fn a_session_is_brought_in_and_both_roads_work() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_risk_must_be_accepted() {
     each_harbour(|harbour| async move {
-        let new =
-            NewPaired { name: "Toko".to_owned(), settings: Default::default(), accept_risk: false };
+        let new = NewPaired {
+            name: "Toko".to_owned(),
+            settings: Default::default(),
+            accept_risk: false,
+            proxy: None,
+        };
         let devices = harbour.platform.devices();
         let refused = devices.add_paired(&grant(harbour.account), new, None).await;
         match refused {

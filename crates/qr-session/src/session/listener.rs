@@ -88,6 +88,11 @@ impl Listener {
         }
     }
 
+    /// It cannot connect for now, for a reason that its owner can do something about.
+    pub(crate) fn waits(&self, why: &str) {
+        self.tell(News::Lost { why: why.to_owned() });
+    }
+
     /// A connection was opened; the login follows.
     pub(crate) fn opened(&self) {
         *self.health.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());

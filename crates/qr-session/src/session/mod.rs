@@ -15,13 +15,14 @@ use std::time::{Duration, Instant};
 
 use kabar_channel::{ChannelKind, DeviceAddress, Fence, Intake};
 use kabar_core::{AccountId, PhoneNumber};
+use kabar_outbound::Proxies;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use wacore::store::DevicePropsOverride;
 use whatsapp_rust::bot::{Bot, BotHandle};
 use whatsapp_rust::pair_code::PairCodeOptions;
-use whatsapp_rust::{Client, RawNodeLease, TokioRuntime};
+use whatsapp_rust::{CacheConfig, Client, RawNodeLease, TokioRuntime};
 
 use self::acks::Acks;
 use self::hook::Hook;
@@ -34,6 +35,7 @@ use crate::http::Http;
 use crate::leases::Leases;
 use crate::line::Line;
 use crate::polls::Polls;
+use crate::route::Route;
 use crate::transport::Dial;
 use crate::version::Versions;
 
@@ -44,6 +46,9 @@ const PRE_KEYS: usize = 100;
 const FAREWELL: Duration = Duration::from_secs(3);
 /// How long WhatsApp may take to hear that a session logs out.
 const LOGGED_OUT_WITHIN: Duration = Duration::from_secs(10);
+/// Chats of a session for which the engine keeps a worker ready. Each holds about 31 KiB; one that
+/// is at work is never let go, and a new one costs a microsecond.
+const LANES: u64 = 8;
 /// What the phone calls the session in its list of linked devices.
 const NAME: &str = "Kabar";
 
@@ -54,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) line: Line,
     pub(crate) versions: Versions,
     pub(crate) leases: Leases,
+    pub(crate) proxies: Proxies,
     pub(crate) http: Http,
     pub(crate) intake: Arc<dyn Intake>,
     pub(crate) told: UnboundedSender<Told>,
@@ -121,17 +127,20 @@ impl Session {
         let polls = Polls(Arc::clone(&backend));
         let kept = Arc::clone(&backend);
         let version = shared.versions.current().await.map_err(StartError)?;
-        let dial = Dial::new(shared, fence, listener.clone());
+        let route = Route { leases: shared.leases.clone(), proxies: shared.proxies.clone(), fence };
+        let http = shared.http.on(route.clone());
+        let dial = Dial::new(shared, route, listener.clone());
         let mut bot = Bot::builder()
             .with_backend_arc(backend)
             .with_transport_factory(dial)
             .with_version(version)
-            .with_http_client(shared.http.clone())
+            .with_http_client(http)
             .with_runtime(TokioRuntime)
             .with_event_handler(listener)
             .with_inbound_durability_hook(at_once)
             .with_wanted_pre_key_count(PRE_KEYS)
             .with_device_props(DevicePropsOverride::new().with_os(NAME))
+            .with_cache_config(caches())
             .skip_history_sync();
         if let Some(number) = &link {
             let phone_number = number.as_str().to_owned();
@@ -291,6 +300,10 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("fence", &self.fence).finish_non_exhaustive()
     }
+}
+
+fn caches() -> CacheConfig {
+    CacheConfig { chat_lanes_capacity: LANES, ..CacheConfig::default() }
 }
 
 /// A session's own addresses, as far as they are known.

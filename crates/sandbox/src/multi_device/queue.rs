@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use wacore_binary::Node;
 
+use super::receipts::RETRY;
 use super::stanza::{attr, attr_or_empty, jid};
 
 #[derive(Debug)]
@@ -66,30 +67,37 @@ impl Queue {
         again.collect()
     }
 
-    /// Forgets what a client's `<ack/>` names.
+    /// Forgets the one stanza that a client's `<ack/>` is for: the oldest that fits. A message that was
+    /// sent again under its id, and what others say of the same message, are stanzas of their own.
     pub(crate) fn acknowledge(&mut self, ack: &Node) {
         let class = attr_or_empty(ack, "class");
         let id = attr_or_empty(ack, "id");
         let kind = attr(ack, "type").filter(|_| class == "receipt");
-        self.forget(|node| {
-            node.tag == class
+        let place = self.waiting.iter().position(|Waiting { node, sent }| {
+            *sent
+                && node.tag == class
                 && attr_or_empty(node, "id") == id
                 && same_user(node, "from", ack, "to")
+                && same_participant(node, ack)
                 && (class != "receipt" || attr(node, "type") == kind)
         });
+        if let Some(place) = place {
+            self.waiting.remove(place);
+        }
     }
 
-    /// Forgets the messages that a client's receipt names.
+    /// Forgets the messages that a client's receipt names. One that asks for a message again says that
+    /// it was not read.
     pub(crate) fn settle(&mut self, receipt: &Node, ids: &[String]) {
-        self.forget(|node| {
-            node.tag == "message"
-                && ids.contains(&attr_or_empty(node, "id"))
-                && came_from(node, receipt)
+        if attr(receipt, "type").as_deref() == Some(RETRY) {
+            return;
+        }
+        self.waiting.retain(|Waiting { node, sent }| {
+            !*sent
+                || node.tag != "message"
+                || !ids.contains(&attr_or_empty(node, "id"))
+                || !came_from(node, receipt)
         });
-    }
-
-    fn forget(&mut self, settled: impl Fn(&Node) -> bool) {
-        self.waiting.retain(|waiting| !settled(&waiting.node));
     }
 }
 
@@ -97,6 +105,14 @@ fn same_user(left: &Node, left_key: &str, right: &Node, right_key: &str) -> bool
     match (jid(left, left_key), jid(right, right_key)) {
         (Some(left), Some(right)) => left.user == right.user,
         _ => attr(left, left_key) == attr(right, right_key),
+    }
+}
+
+/// Whether both are about the same member of a group, where both say about whom.
+fn same_participant(stanza: &Node, ack: &Node) -> bool {
+    match (attr(stanza, "participant"), attr(ack, "participant")) {
+        (Some(one), Some(other)) => one == other,
+        _ => true,
     }
 }
 

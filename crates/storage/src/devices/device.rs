@@ -125,6 +125,7 @@ impl DeviceRepo for SeaDevices<'_> {
         let done = Entity::update_many()
             .col_expr(Column::RemovedAt, Expr::value(micros(at)))
             .col_expr(Column::Credential, Expr::value(None::<String>))
+            .col_expr(Column::Proxy, Expr::value(None::<String>))
             .col_expr(Column::TokenHash, Expr::value(None::<Vec<u8>>))
             .filter(self.this(id))
             .exec(self.unit.tx())
@@ -140,9 +141,10 @@ impl DeviceRepo for SeaDevices<'_> {
 
 /// Every column but those of account, token hash and removal.
 fn active(unit: &Unit, device: &Device) -> Result<ActiveModel, StoreError> {
-    let place = Place { table: TABLE, row: device.id.uuid(), column: "credential" };
-    let credential = device.credential.as_ref();
-    let credential = credential.map(|secret| seal(unit, secret, &place));
+    let sealed = |column, secret: Option<&Secret>| {
+        let place = Place { table: TABLE, row: device.id.uuid(), column };
+        secret.map(|secret| seal(unit, secret, &place)).transpose()
+    };
     Ok(ActiveModel {
         id: Set(device.id.uuid()),
         account_id: NotSet,
@@ -155,7 +157,8 @@ fn active(unit: &Unit, device: &Device) -> Result<ActiveModel, StoreError> {
         phone: Set(device.phone.as_ref().map(|p| p.as_str().to_owned())),
         verified_name: Set(device.verified_name.clone()),
         quality: Set(device.quality.clone()),
-        credential: Set(credential.transpose()?),
+        credential: Set(sealed("credential", device.credential.as_ref())?),
+        proxy: Set(sealed("proxy", device.proxy.as_ref())?),
         token_hint: Set(device.token_hint.clone()),
         token_hash: NotSet,
         state: Set(device.state.as_str().to_owned()),
@@ -174,17 +177,21 @@ fn active(unit: &Unit, device: &Device) -> Result<ActiveModel, StoreError> {
     })
 }
 
-/// A row as the domain speaks of it, its credential opened.
+/// A row as the domain speaks of it, its secrets opened.
 pub(super) fn device(unit: &Unit, row: Model) -> Result<Device, StoreError> {
     let cell = |name| column(TABLE, &row.id, name);
-    let secret = |sealed: &String| open(unit, sealed, TABLE, row.id, "credential");
-    let credential: Option<Secret> = row.credential.as_ref().map(secret).transpose()?;
+    let secret = |column, sealed: Option<&String>| {
+        sealed.map(|sealed| open(unit, sealed, TABLE, row.id, column)).transpose()
+    };
+    let credential: Option<Secret> = secret("credential", row.credential.as_ref())?;
+    let proxy = secret("proxy", row.proxy.as_ref())?;
     let phone = row.phone.as_deref();
     let phone = phone.map(|text| cell("phone").word::<PhoneNumber>(text));
     let health = row.health.as_deref().map(|text| cell("health").word::<HealthWord>(text));
     let health = health.transpose()?;
     Ok(Device {
         credential,
+        proxy,
         phone: phone.transpose()?,
         state: cell("state").word(&row.state)?,
         settings: cell("settings").json(row.settings)?,

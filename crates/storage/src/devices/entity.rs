@@ -20,6 +20,7 @@ pub(super) mod devices {
         pub verified_name: Option<String>,
         pub quality: Option<String>,
         pub credential: Option<String>,
+        pub proxy: Option<String>,
         pub token_hint: Option<String>,
         pub token_hash: Option<Vec<u8>>,
         pub state: String,

@@ -47,6 +47,11 @@ async fn explain(api: &Api, fleet: &Fleet, book: &Book) {
     let stored: BTreeSet<(String, String)> = incoming_of(api).await.iter().map(arrival).collect();
     for missing in expected(fleet, book).difference(&stored) {
         eprintln!("not stored: {missing:?}");
+        for said in book.said.iter().filter(|said| said.text == missing.1) {
+            let phone = fleet.whatsapp.phone(&said.by).unwrap();
+            let receipts = phone.receipts().into_iter().filter(|it| it.ids.contains(&said.id));
+            eprintln!("  {said:?}: {:?}", receipts.collect::<Vec<_>>());
+        }
     }
     for (number, id, error) in failures(fleet, book) {
         eprintln!("not readable at {number}: {id}: {error}");

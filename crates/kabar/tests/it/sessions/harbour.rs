@@ -104,7 +104,7 @@ impl Harbour {
         let session = serde_json::to_vec(&phone.mint().unwrap()).unwrap();
         let mut settings = DeviceSettings::default();
         settings.pacing.per_second = Some(0);
-        let new = NewPaired { name: "Toko".to_owned(), settings, accept_risk: true };
+        let new = NewPaired { name: "Toko".to_owned(), settings, accept_risk: true, proxy: None };
         let devices = self.platform.devices();
         let made = devices.add_paired(&grant(self.account), new, None).await.unwrap();
         let device = made.device.id;
