@@ -35,8 +35,9 @@ pub enum FileError {
 }
 
 impl Supervisor {
-    /// Brings a session in from a session file, to a device that has none: all of it, or nothing.
-    /// Connect the device afterwards.
+    /// Brings a session in, to a device that has none: from a session file, or from the state of a
+    /// Baileys program (`useMultiFileAuthState`: an object of file names and contents). All of it, or
+    /// nothing. Connect the device afterwards.
     ///
     /// # Errors
     /// [`FileError`].

@@ -83,7 +83,8 @@ impl ImportError {
     }
 }
 
-/// Brings a session in from a session file: all of it, or nothing.
+/// Brings a session in, all of it or nothing: from a session file, or from the state of a Baileys program as
+/// [`bring_in_baileys`] takes it.
 ///
 /// # Errors
 /// [`ImportError::Field`], [`ImportError::Occupied`], [`ImportError::Vault`].
@@ -92,7 +93,11 @@ pub async fn bring_in(
     fence: Fence,
     document: &[u8],
 ) -> Result<Source, ImportError> {
-    let file = SessionFile::read(document)?;
+    let file = if baileys::is_state(document) {
+        read_baileys(document)?.0
+    } else {
+        SessionFile::read(document)?
+    };
     let source = file.source();
     store(vault, fence, &file).await?;
     Ok(source)

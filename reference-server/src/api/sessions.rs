@@ -51,10 +51,12 @@ impl SessionsApi {
 
     /// Bring a session in
     ///
-    /// The session of a device that was paired elsewhere, as a session file (`kabar-session`, version
-    /// 1): all of it, or nothing. The device must be disconnected and have no session. It must not run
-    /// where it came from any more: WhatsApp throws one of two out. Connect the device afterwards.
-    /// Needs `devices:write`.
+    /// The session of a device that was paired elsewhere: a session file (`kabar-session`, version 1), or
+    /// the folder of a Baileys program (`useMultiFileAuthState`) as one object of file names and
+    /// contents, `{"creds.json": {…}, "pre-key-1.json": {…}, …}`. All of it is taken, or nothing. The
+    /// device must be disconnected and have no session. It must not run where it came from any more:
+    /// WhatsApp throws one of two out. Connect the device afterwards. Of Baileys, the keys of chats are
+    /// not carried: each chat's first message is asked for again. Needs `devices:write`.
     #[oai(path = "/devices/:id/session", method = "put", operation_id = "importSession")]
     async fn import(
         &self,

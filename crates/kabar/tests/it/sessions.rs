@@ -1,6 +1,7 @@
 //! Paired devices: sessions minted by the sandbox, run by a platform, with phones at the other end.
 
 mod harbour;
+mod proxy;
 
 use chrono::TimeDelta;
 use kabar::channel::{Content, IncomingContent};

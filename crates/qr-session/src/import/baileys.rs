@@ -50,6 +50,11 @@ pub struct Left {
 /// Files by their names.
 type Files<'a> = BTreeMap<String, &'a RawValue>;
 
+/// Whether a document is such a state, as far as can be seen at once.
+pub(super) fn is_state(document: &[u8]) -> bool {
+    serde_json::from_slice::<Files<'_>>(document).is_ok_and(|files| files.contains_key(CREDS))
+}
+
 /// Converts such a state to a session file, and checks it like one.
 ///
 /// # Errors

@@ -100,6 +100,17 @@ async fn a_baileys_session_is_brought_in() {
 }
 
 #[tokio::test]
+async fn nobody_has_to_say_that_it_is_one() {
+    each_database(|test| async move {
+        let ours = sessions(&test);
+        let (fence, text) = (ours.held().await, files(&Device::new()).to_string());
+        let source = import::bring_in(&*ours.vault, fence, text.as_bytes()).await.unwrap();
+        assert_eq!(source, Source::Baileys);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_wrong_in_a_baileys_state_is_named() {
     let good = files(&Device::new());
     let file = |name: &str| good[name].clone();

@@ -48,6 +48,8 @@ pub(crate) struct Fleet {
 
 /// The settings with which a server runs sessions on this WhatsApp.
 pub(crate) fn settings(whatsapp: &MultiDevice) -> Vec<(&'static str, String)> {
+    let log = std::env::var("KABAR_CRASH_LOG");
+    let log = log.unwrap_or_else(|_| "warn,wacore_libsignal=off".to_owned());
     vec![
         ("KABAR_PAIRED__URL", whatsapp.ws_url()),
         ("KABAR_PAIRED__MEDIA_URL", whatsapp.media_url()),
@@ -55,7 +57,7 @@ pub(crate) fn settings(whatsapp: &MultiDevice) -> Vec<(&'static str, String)> {
         ("KABAR_PAIRED__SANDBOX", "true".to_owned()),
         ("KABAR_DISPATCH__LEASE_MS", "3000".to_owned()),
         // The engine warns of every stanza that comes a second time; here that is most of the log.
-        ("KABAR_LOG__LEVEL", "warn,wacore_libsignal=off".to_owned()),
+        ("KABAR_LOG__LEVEL", log),
     ]
 }
 

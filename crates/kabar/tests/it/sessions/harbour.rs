@@ -14,6 +14,7 @@ use kabar::core::{
 use kabar::devices::{Device, DeviceSettings, DeviceState, NewPaired};
 use kabar::messaging::pacing::DeviceHealth;
 use kabar::messaging::{Direction, Message, MessageFilter, NewMessage, Status, To};
+use kabar::outbound::{AllowList, OutboundSettings};
 use kabar::qr_session::QrSettings;
 use kabar_sandbox::multi_device::{
     DeviceFault, DeviceFaultEffect, DeviceFaultPoint, MultiDevice, MultiDeviceConfig, VirtualPhone,
@@ -79,8 +80,11 @@ async fn platform(
         sandbox: true,
         ..QrSettings::default()
     };
-    let builder = Platform::builder().open_database(database).files(folder).paired(settings);
-    builder.build().await.expect("the platform is built")
+    // Proxies of tests are on this machine.
+    let allow = AllowList::parse(["127.0.0.1"]).unwrap();
+    let outbound = OutboundSettings { allow, ..OutboundSettings::default() };
+    let builder = Platform::builder().open_database(database).files(folder);
+    builder.outbound(outbound).paired(settings).build().await.expect("the platform is built")
 }
 
 impl Harbour {
