@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 /// Whatever goes wrong.
 pub type Problem = Box<dyn Error + Send + Sync>;
 
+/// The number of a customer.
+pub const CUSTOMER: &str = "6281200000002";
+
 /// For how long each step may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -148,6 +151,11 @@ impl Town {
         read(self.request(Method::POST, path).json(body).send().await?).await
     }
 
+    /// A PUT that must work.
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Value, Problem> {
+        read(self.request(Method::PUT, path).json(body).send().await?).await
+    }
+
     /// The status of a POST.
     pub async fn status(&self, path: &str, body: &Value) -> Result<u16, Problem> {
         let answer = self.request(Method::POST, path).json(body).send().await?;
@@ -163,6 +171,36 @@ impl Town {
             request.header("Kabar-Account", &self.account)
         }
     }
+}
+
+/// Writes both ways between the phone of a device and that of a customer, over the device.
+///
+/// # Panics
+/// When something does not arrive, or not once.
+pub async fn talks(town: &Town, whatsapp: &MultiDevice, (shop, device): (&str, &str), word: &str) {
+    let customer = whatsapp.phone(CUSTOMER).expect("a phone");
+    let out = format!("{word} to the customer");
+    let message = json!({ "messages": [{
+        "device_id": device,
+        "to": { "phone": format!("+{CUSTOMER}") },
+        "content": { "type": "text", "body": out },
+    }] });
+    town.post("/messages", &message).await.expect("it is taken");
+    let got = customer.wait_for_text(&out, PATIENCE).await.expect("it arrives");
+    assert_eq!((got.sender.as_str(), got.arrivals), (shop, 1));
+    let back = format!("{word} to the shop");
+    customer.text(shop, &back).expect("it is sent");
+    let begun = std::time::Instant::now();
+    loop {
+        let page = town.get("/messages?limit=20").await.expect("messages");
+        let items = page["items"].as_array().expect("a list");
+        if items.iter().any(|message| message["content"]["body"] == back.as_str()) {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "never stored: {page}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(customer.failures().is_empty(), "{:?}", customer.failures());
 }
 
 async fn read(answer: Response) -> Result<Value, Problem> {

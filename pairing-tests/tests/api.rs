@@ -1,38 +1,10 @@
 //! Pairing a device of our own server, over its API.
 
-use kabar_pairing_tests::{PATIENCE, Town};
+use kabar_pairing_tests::{PATIENCE, Town, talks};
 use kabar_sandbox::multi_device::{Addressing, MultiDevice, MultiDeviceConfig};
 use serde_json::json;
 
 const SHOP: &str = "6281200000001";
-const CUSTOMER: &str = "6281200000002";
-
-/// Writes both ways.
-async fn talks(town: &Town, whatsapp: &MultiDevice, device: &str, word: &str) {
-    let customer = whatsapp.phone(CUSTOMER).unwrap();
-    let out = format!("{word} to the customer");
-    let message = json!({ "messages": [{
-        "device_id": device,
-        "to": { "phone": format!("+{CUSTOMER}") },
-        "content": { "type": "text", "body": out },
-    }] });
-    town.post("/messages", &message).await.unwrap();
-    let got = customer.wait_for_text(&out, PATIENCE).await.unwrap();
-    assert_eq!((got.sender.as_str(), got.arrivals), (SHOP, 1));
-    let back = format!("{word} to the shop");
-    customer.text(SHOP, &back).unwrap();
-    let begun = std::time::Instant::now();
-    loop {
-        let page = town.get("/messages?limit=20").await.unwrap();
-        let items = page["items"].as_array().unwrap();
-        if items.iter().any(|message| message["content"]["body"] == back.as_str()) {
-            break;
-        }
-        assert!(begun.elapsed() < PATIENCE, "never stored: {page}");
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    assert!(customer.failures().is_empty(), "{:?}", customer.failures());
-}
 
 async fn by_scanning(config: MultiDeviceConfig) {
     let whatsapp = MultiDevice::start(config).await.unwrap();
@@ -57,13 +29,13 @@ async fn by_scanning(config: MultiDeviceConfig) {
     assert_eq!((&last["state"], &last["code"]), (&json!("connected"), &json!(null)), "{events:?}");
     assert_eq!(last["phone"], format!("+{SHOP}"));
     assert_eq!(town.status(&pair, &json!({})).await.unwrap(), 409, "it has a session");
-    talks(&town, &whatsapp, &device, "paired").await;
+    talks(&town, &whatsapp, (SHOP, &device), "paired").await;
     town.stop().await;
 
     // It logs in again by itself.
     let town = Town::start(folder.path(), &whatsapp).await.unwrap();
     town.state(&device, "connected").await.unwrap();
-    talks(&town, &whatsapp, &device, "again").await;
+    talks(&town, &whatsapp, (SHOP, &device), "again").await;
     assert_eq!(phone.companions().len(), 1);
 
     // Logged out, the phone does not list it any more, and it can be paired anew, by number.
@@ -76,7 +48,7 @@ async fn by_scanning(config: MultiDeviceConfig) {
     assert_eq!(code["method"], "type");
     phone.enter_code(code["code"].as_str().unwrap()).unwrap();
     town.state(&device, "connected").await.unwrap();
-    talks(&town, &whatsapp, &device, "by number").await;
+    talks(&town, &whatsapp, (SHOP, &device), "by number").await;
     town.stop().await;
 }
 

@@ -1,7 +1,9 @@
 // A Baileys client for a test in another language: it tells on its output, one line of JSON each, the
 // QR code to scan, that it is connected, and every message that it could read.
 //
-//   ROOT_KEY=… WS_URL=ws://… node receiver.mjs
+//   ROOT_KEY=… WS_URL=ws://… [FOLDER=…] node receiver.mjs
+//
+// FOLDER is where it keeps its session.
 import { Client, trust } from './client.mjs';
 
 const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
@@ -27,4 +29,4 @@ function show({ key, message }) {
 
 const sandbox = { root_key: process.env.ROOT_KEY, ws_url: process.env.WS_URL };
 trust(sandbox);
-await new Receiver(sandbox).start();
+await new Receiver(sandbox, { folder: process.env.FOLDER }).start();

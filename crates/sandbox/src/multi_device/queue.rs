@@ -47,6 +47,17 @@ impl Queue {
         self.waiting.len()
     }
 
+    /// Each stanza in words.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let word = |Waiting { node, sent }: &Waiting| {
+            let of = |key| attr_or_empty(node, key);
+            let (id, from, kind) = (of("id"), of("from"), of("type"));
+            let participant = of("participant");
+            format!("{} {id} {kind} from {from} {participant} sent: {sent}", node.tag)
+        };
+        self.waiting.iter().map(word).collect()
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         let of = |tag: &str| self.waiting.iter().filter(|it| it.node.tag == tag).count();
         Counts {

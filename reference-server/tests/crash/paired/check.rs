@@ -53,6 +53,9 @@ async fn explain(api: &Api, fleet: &Fleet, book: &Book) {
             eprintln!("  {said:?}: {:?}", receipts.collect::<Vec<_>>());
         }
     }
+    for ship in fleet.ships.iter().filter(|ship| ship.companion().waiting > 0) {
+        eprintln!("waiting for {}: {:?}", ship.device, ship.phone.waiting(1));
+    }
     for (number, id, error) in failures(fleet, book) {
         eprintln!("not readable at {number}: {id}: {error}");
     }

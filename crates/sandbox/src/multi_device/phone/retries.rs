@@ -70,11 +70,12 @@ impl Phone {
         if count > MAX_RETRIES {
             return Ok(());
         }
-        self.signal.forget_session(reader);
-        if let Some((bundle, one_time)) = KeyBundle::from_retry(receipt) {
-            let bundle = bundle.open_with(reader.device, one_time.as_ref())?;
-            self.open_session(reader, &bundle)?;
-        }
+        let bundle = match KeyBundle::from_retry(receipt) {
+            Some((bundle, one_time)) => bundle.open_with(reader.device, one_time.as_ref())?,
+            None => state.open_bundle(reader)?,
+        };
+        // The session before is kept beside it: what was written in that is still on its way.
+        self.open_session(reader, &bundle)?;
         let (to, mode) = self.chat_jid(state, &sent.chat)?;
         let mut message = self.copy_for(reader, &sent, &to);
         if let Chat::Group(_) = sent.chat {

@@ -123,10 +123,6 @@ impl SignalStore {
         self.sessions.0.contains_key(&address(with))
     }
 
-    pub(super) fn forget_session(&mut self, with: &Endpoint) {
-        self.sessions.0.remove(&address(with));
-    }
-
     /// Forgets its own sender key of a group, so that the next message distributes a new one.
     pub(super) fn forget_sender_key(&mut self, group: &str, own: &Endpoint) {
         self.sender_keys.0.remove(sender_key_name(group, own).cache_key());

@@ -100,6 +100,15 @@ impl VirtualPhone {
         self.shared.look(|state| companions(state, &self.number))
     }
 
+    /// What waits for one of them, in words: its kind, its id, whom it is from, and whether it was sent.
+    pub fn waiting(&self, device: u16) -> Vec<String> {
+        self.shared.look(|state| {
+            let account = state.account(&self.number).ok();
+            let companion = account.and_then(|account| account.companions.get(&device));
+            companion.map(|companion| companion.queue.words()).unwrap_or_default()
+        })
+    }
+
     /// Sends something and answers its id.
     ///
     /// # Errors
