@@ -8,6 +8,9 @@ use super::fleet::Fleet;
 
 /// Customers who write and are written to.
 const CUSTOMERS: usize = 20;
+/// Customers of one device: few, so that all chats have begun soon, and what grows afterwards is
+/// something else.
+const CHATS: usize = 4;
 /// Phones that are asked at the same time.
 const AT_ONCE: usize = 8;
 
@@ -61,7 +64,7 @@ impl Ledger {
     /// A device of the fleet writes to a customer.
     pub(crate) async fn send(&mut self, fleet: &Fleet, ship: usize) {
         let text = format!("out-{}", self.out.len());
-        let to = customer(self.out.len());
+        let to = customer(ship * CHATS + self.out.len() % CHATS);
         self.out.push(text.clone());
         fleet.send(&fleet.ships[ship], &[(to, text.clone())], &text).await;
     }
@@ -69,7 +72,7 @@ impl Ledger {
     /// A customer writes to a device of the fleet.
     pub(crate) async fn write(&mut self, fleet: &Fleet, ship: usize) {
         let text = format!("in-{}", self.inward.len());
-        let from = customer(self.inward.len());
+        let from = customer(ship * CHATS + self.inward.len() % CHATS);
         fleet.whatsapp.write(&from, &fleet.ships[ship].number, &text).await;
         self.inward.push(text);
     }

@@ -209,11 +209,14 @@ impl ProtocolStore for VaultBackend {
     }
 
     /// For a session at work it stays where it is, until it is swept: the engine puts it back anyway,
-    /// and meanwhile another device may want it, or the process may die.
+    /// and meanwhile another device may want it, or the process may die. It is found under the number
+    /// and under the linked id of its chat: the engine, left to look for the other one itself, would
+    /// send what a device of our own wants to that person.
     async fn take_sent_message(&self, chat_jid: &str, message_id: &str) -> Result<Option<Vec<u8>>> {
-        if self.at_work.is_some() {
-            let found = self.one(SENT_MESSAGES, pair(chat_jid, message_id)).await?;
-            return Ok(found.map(|item| item.value.into()));
+        if self.at_work.is_some()
+            && let Ok(chat) = chat_jid.parse()
+        {
+            return Ok(self.sent(&chat, message_id).await?.map(Into::into));
         }
         let taken = self.take(SENT_MESSAGES, &pair(chat_jid, message_id)).await?;
         Ok(taken.map(|item| item.value.into()))
