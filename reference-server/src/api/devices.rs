@@ -261,7 +261,7 @@ pub struct NewDeviceBody {
 
 /// Which way a device comes to be.
 enum Asked {
-    Paired(NewPaired),
+    Paired(Box<NewPaired>),
     Registered(Box<Registration>),
 }
 
@@ -281,7 +281,8 @@ impl NewDeviceBody {
             }
             let accept_risk = self.accept_risk.unwrap_or_default();
             let proxy = self.proxy.map(Secret::from);
-            return Ok(Asked::Paired(NewPaired { name: self.name, settings, accept_risk, proxy }));
+            let new = NewPaired { name: self.name, settings, accept_risk, proxy };
+            return Ok(Asked::Paired(Box::new(new)));
         }
         if self.proxy.is_some() {
             return Err(Problem::invalid("proxy", "is for paired devices only"));
@@ -401,7 +402,7 @@ impl DevicesApi {
         let once = key.once(may.principal.actor(), may.scope(), "registerDevice", body.hash);
         let (devices, once) = (self.0.devices(), once.as_ref());
         let made = match body.value.asked()? {
-            Asked::Paired(new) => devices.add_paired(&may.grant, new, once).await?,
+            Asked::Paired(new) => devices.add_paired(&may.grant, *new, once).await?,
             Asked::Registered(new) => devices.register(&may.grant, *new, once).await?,
         };
         let replayed = made.token.is_none();
