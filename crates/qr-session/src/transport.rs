@@ -1,6 +1,7 @@
 //! The connections of a session: dialled through the gate, at the session's pace.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,20 +9,31 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use wacore::net::{Transport, TransportEvent, TransportFactory};
 use wacore::stats::TransportResourceReport;
-use whatsapp_rust::anyhow;
 use whatsapp_rust::async_channel::Receiver;
+use whatsapp_rust::{Client, anyhow};
 
 use crate::gate::Gate;
 use crate::line::Line;
 use crate::pace::Pace;
 use crate::route::{Route, RouteError};
 use crate::session::Shared;
-use crate::session::listener::Listener;
+use crate::session::listener::{Health, Listener};
 use crate::session::wanted::Wishes;
 
 /// The longest wait in here: the engine gives up a connection that is not made within 20 s, and asks
 /// again after a wait of its own.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Frames below carry no message: what acknowledges has some 100 bytes, the shortest text 250.
+const SMALL: usize = 200;
+/// Between the two tries to write ratchets down: what is being decrypted has its ratchet in hand for as
+/// long as the computing takes.
+const IN_HAND: Duration = Duration::from_millis(2);
+/// How long a message waits for its ratchets.
+const WRITTEN_WITHIN: Duration = Duration::from_millis(500);
+
+/// The engine of a session, once there is one.
+pub(crate) type Engine = Arc<OnceLock<Weak<Client>>>;
 
 /// Dials WhatsApp, or what stands in for it, for one session.
 pub(crate) struct Dial {
@@ -29,16 +41,18 @@ pub(crate) struct Dial {
     line: Line,
     route: Route,
     listener: Listener,
+    engine: Engine,
     pace: Mutex<Pace>,
 }
 
 impl Dial {
-    pub(crate) fn new(shared: &Shared, route: Route, listener: Listener) -> Self {
+    pub(crate) fn new(shared: &Shared, route: Route, listener: Listener, engine: Engine) -> Self {
         Self {
             gate: Arc::clone(&shared.gate),
             line: shared.line.clone(),
             route,
             listener,
+            engine,
             pace: Mutex::default(),
         }
     }
@@ -86,21 +100,48 @@ impl TransportFactory for Dial {
         }
         let (line, events) = made?;
         self.listener.opened();
-        Ok((Arc::new(Way { line, wishes: self.listener.wishes.clone() }), events))
+        let (wishes, health) = (self.listener.wishes.clone(), Arc::clone(&self.listener.health));
+        Ok((Arc::new(Way { line, wishes, health, engine: Arc::clone(&self.engine) }), events))
     }
 }
 
-/// The way out: nothing leaves before what others want again is written down, since what leaves may
-/// acknowledge that they want it.
+/// The way out. Nothing leaves before what others want again is written down, since what leaves may
+/// acknowledge that they want it; and no message before the ratchets that it moved on: a process that
+/// dies in between would go on from older ones, which its reader has left behind.
 struct Way {
     line: Arc<dyn Transport>,
     wishes: Wishes,
+    health: Arc<Health>,
+    engine: Engine,
+}
+
+impl Way {
+    /// Has the engine write its ratchets down. It does so itself before it sends, but leaves out what
+    /// is being decrypted at that moment; so it is asked twice. While it takes in what waited for it,
+    /// nothing is decrypted beside a write.
+    async fn ratchets_written(&self) {
+        let engine = self.engine.get().and_then(Weak::upgrade);
+        let Some(engine) = engine.filter(|_| self.health.connected.load(Ordering::Acquire)) else {
+            return;
+        };
+        let twice = async {
+            engine.flush_pending_signal_state().await?;
+            tokio::time::sleep_until(Instant::now() + IN_HAND).await;
+            engine.flush_pending_signal_state().await
+        };
+        if !matches!(tokio::time::timeout(WRITTEN_WITHIN, twice).await, Ok(Ok(()))) {
+            tracing::debug!("session.ratchets");
+        }
+    }
 }
 
 #[async_trait]
 impl Transport for Way {
     async fn send(&self, data: Bytes) -> anyhow::Result<()> {
         self.wishes.written().await?;
+        if data.len() >= SMALL {
+            self.ratchets_written().await;
+        }
         self.line.send(data).await
     }
 

@@ -51,7 +51,7 @@ pub(crate) struct Health {
     pub(crate) in_a_row: AtomicU64,
     /// Whether there was one that could.
     pub(crate) understood: AtomicBool,
-    /// When its connection was opened.
+    /// When its connection was opened, or brought something before it was logged in.
     pub(crate) opened: Mutex<Option<Instant>>,
 }
 
@@ -93,7 +93,7 @@ impl Listener {
         self.tell(News::Lost { why: why.to_owned() });
     }
 
-    /// A connection was opened; the login follows.
+    /// A connection was opened, and the login follows; or it goes on.
     pub(crate) fn opened(&self) {
         *self.health.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
@@ -178,7 +178,12 @@ impl EventHandler for Listener {
 impl Listener {
     /// A stanza came; the engine looks at it afterwards.
     fn arrived(&self, stanza: &NodeRef<'_>) {
-        match stanza.tag.as_ref() {
+        let tag = stanza.tag.as_ref();
+        let brings = matches!(tag, "message" | "receipt" | "notification");
+        if brings && !self.health.connected.load(Ordering::Acquire) {
+            self.opened();
+        }
+        match tag {
             "message" => {
                 if let Some(id) = stanza.get_attr("id") {
                     self.reading.begin(&id.as_str());

@@ -36,7 +36,7 @@ use crate::leases::Leases;
 use crate::line::Line;
 use crate::polls::Polls;
 use crate::route::Route;
-use crate::transport::Dial;
+use crate::transport::{Dial, Engine};
 use crate::version::Versions;
 
 /// Pre-keys that a session offers. WhatsApp Web makes 812; each is a row, and the server asks for
@@ -129,7 +129,8 @@ impl Session {
         let version = shared.versions.current().await.map_err(StartError)?;
         let route = Route { leases: shared.leases.clone(), proxies: shared.proxies.clone(), fence };
         let http = shared.http.on(route.clone());
-        let dial = Dial::new(shared, route, listener.clone());
+        let engine = Engine::default();
+        let dial = Dial::new(shared, route, listener.clone(), Arc::clone(&engine));
         let mut bot = Bot::builder()
             .with_backend_arc(backend)
             .with_transport_factory(dial)
@@ -149,6 +150,7 @@ impl Session {
         }
         let bot = bot.build().await.map_err(|error| StartError(error.to_string()))?;
         let client = bot.client();
+        let _ = engine.set(Arc::downgrade(&client));
         // Before anything can come.
         let stanzas = client.acquire_raw_node_forwarding();
         let handle = bot.spawn();
@@ -257,7 +259,7 @@ impl Session {
         self.health.in_a_row.load(Ordering::Relaxed)
     }
 
-    /// For how long its connection has been open without being logged in.
+    /// For how long its connection has been open without being logged in, or getting on with it.
     pub(crate) fn waits_for_login(&self) -> Option<Duration> {
         let opened = *self.health.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let waits = !self.is_connected() && self.client.is_connected() && self.is_paired();

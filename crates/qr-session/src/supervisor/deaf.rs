@@ -19,9 +19,9 @@ use crate::session::Session;
 /// lost its session with one person fails once or twice before the repetition comes.
 const DEAF: u64 = 10;
 
-/// How long a login may take. What waited at WhatsApp is delivered before it counts as done, which
-/// takes a minute where there is much; what was delivered until then is not delivered again.
-const LOGGED_IN_WITHIN: Duration = Duration::from_mins(3);
+/// How long a login may stand still. What waited at WhatsApp is delivered before it counts as done, which
+/// takes a minute where there is much; whatever comes begins the wait anew.
+const LOGGED_IN_WITHIN: Duration = Duration::from_secs(45);
 
 /// What its owner is told.
 const WHY: &str =
