@@ -102,13 +102,11 @@ async fn postgres_broadcast() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "one message of thousands is lost in twenty kills, still: docs/paired-devices.md"]
 async fn sqlite_paired() {
     run_paired(Place::sqlite()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "one message of thousands is lost in twenty kills, still: docs/paired-devices.md"]
 async fn postgres_paired() {
     let Some(place) = Place::postgres("paired").await else {
         return;
