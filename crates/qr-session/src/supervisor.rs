@@ -201,11 +201,14 @@ impl Inner {
     /// Renews, ends what was lost or is no longer wanted, and claims what there is room for.
     async fn step(self: &Arc<Self>) {
         let begun = Instant::now();
-        let renewed = tokio::time::timeout(RENEWED_WITHIN, self.renew()).await;
+        // A task of its own: a transaction that was begun is never broken off.
+        let inner = Arc::clone(self);
+        let renewing = tokio::spawn(async move { inner.renew().await });
+        let renewed = tokio::time::timeout(RENEWED_WITHIN, renewing).await;
         let held = match renewed {
-            Ok(Ok(held)) => held,
+            Ok(Ok(Ok(held))) => held,
             failed => {
-                if let Ok(Err(error)) = failed {
+                if let Ok(Ok(Err(error))) = failed {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, "sessions.renew");
                 }

@@ -124,12 +124,13 @@ impl Way {
         let Some(engine) = engine.filter(|_| self.health.connected.load(Ordering::Acquire)) else {
             return;
         };
-        let twice = async {
+        // A task of its own: a write that was begun is never broken off.
+        let twice = tokio::spawn(async move {
             engine.flush_pending_signal_state().await?;
             tokio::time::sleep_until(Instant::now() + IN_HAND).await;
             engine.flush_pending_signal_state().await
-        };
-        if !matches!(tokio::time::timeout(WRITTEN_WITHIN, twice).await, Ok(Ok(()))) {
+        });
+        if !matches!(tokio::time::timeout(WRITTEN_WITHIN, twice).await, Ok(Ok(Ok(())))) {
             tracing::debug!("session.ratchets");
         }
     }
