@@ -95,6 +95,14 @@ impl GroupWriter {
 
     /// Waits for a turn and opens a transaction, or a savepoint in the one that is open.
     pub(crate) async fn begin(&self) -> Result<(Arc<DatabaseTransaction>, Turn), StoreError> {
+        // In a task of its own: it may commit for others first, which a caller that goes away must not
+        // break off; nor may it leave behind what it had begun to open.
+        let writer = self.clone();
+        let begun = tokio::spawn(async move { writer.open().await });
+        begun.await.map_err(|error| StoreError::Unavailable(Box::new(error)))?
+    }
+
+    async fn open(&self) -> Result<(Arc<DatabaseTransaction>, Turn), StoreError> {
         let mut group = Arc::clone(&self.group).lock_owned().await;
         if group.closing {
             group.commit().await;
@@ -216,9 +224,16 @@ impl Turn {
 
     /// Leaves what was done to the group and returns when the group is durable.
     pub(crate) async fn commit(
-        mut self,
+        self,
         transaction: Arc<DatabaseTransaction>,
     ) -> Result<(), StoreError> {
+        // In a task of its own: a caller that goes away must not leave the group open, nor break a
+        // savepoint's end off. Its rollback would come too late then, and end the group instead.
+        let committed = tokio::spawn(self.finish(transaction));
+        committed.await.map_err(|error| StoreError::Unavailable(Box::new(error)))?
+    }
+
+    async fn finish(mut self, transaction: Arc<DatabaseTransaction>) -> Result<(), StoreError> {
         if self.first {
             drop(transaction);
             self.group.open = Some(Arc::clone(&self.outcome));
@@ -231,9 +246,7 @@ impl Turn {
         self.released = true;
         let (writer, outcome) = (self.writer.clone(), Arc::clone(&self.outcome));
         drop(self);
-        // In a task of its own: a caller that goes away must not leave the group open.
-        let flushed = tokio::spawn(async move { writer.flush(&outcome).await });
-        flushed.await.map_err(|error| StoreError::Unavailable(Box::new(error)))?
+        writer.flush(&outcome).await
     }
 }
 

@@ -109,3 +109,51 @@ async fn a_caller_that_goes_away_while_it_commits_blocks_nobody() {
     })
     .await;
 }
+
+/// Each caller goes away at another moment: waiting for its turn, beginning, writing, ending its
+/// savepoint, waiting for the commit of all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_may_go_away_at_any_moment() {
+    each_database(|test| async move {
+        let mut units = JoinSet::new();
+        for number in 0..600 {
+            let database = test.database.clone();
+            units.spawn(async move {
+                let moment = std::time::Duration::from_micros((number % 97) * 60);
+                let unit = async {
+                    let work = begin(&database).await;
+                    work.jobs().enqueue(&[job(u128::from(number))]).await?;
+                    work.commit().await
+                };
+                // Some stay: groups are of more than one.
+                if number % 3 == 0 {
+                    unit.await.unwrap();
+                } else if let Ok(ended) = tokio::time::timeout(moment, unit).await {
+                    ended.unwrap();
+                }
+            });
+            if number % 8 == 7 {
+                while let Some(ended) = units.join_next().await {
+                    ended.unwrap();
+                }
+            }
+        }
+        while let Some(ended) = units.join_next().await {
+            ended.unwrap();
+        }
+        let work = begin(&test.database).await;
+        work.jobs().enqueue(&[job(1_000)]).await.unwrap();
+        work.commit().await.unwrap();
+        let (database, mut stored) = (test.reopened().await, BTreeSet::new());
+        loop {
+            let claimed = claim_all(&database, &["group"]).await;
+            if claimed.is_empty() {
+                break;
+            }
+            stored.extend(claimed.iter().map(|job| job.id.uuid().as_u128()));
+        }
+        let stayed = (0..600).filter(|number| number % 3 == 0).chain([1_000]);
+        assert!(stored.is_superset(&stayed.collect()));
+    })
+    .await;
+}
