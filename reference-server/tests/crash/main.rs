@@ -7,7 +7,8 @@
 //! process too: what it checks is what a tenant's program would see.
 //!
 //! `KABAR_CRASH_ROUNDS` says how often the server is killed (3 when absent; 20 is the long form),
-//! `KABAR_CRASH_LOG` is the log level of servers with paired devices. `KABAR_CRASH_SEED` makes the moments repeat. With `KABAR_TEST_POSTGRES` it runs on PostgreSQL too.
+//! `KABAR_CRASH_SEED` makes the moments repeat, `KABAR_CRASH_LOG` is the log level of servers with
+//! paired devices. With `KABAR_TEST_POSTGRES` it runs on PostgreSQL too.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
