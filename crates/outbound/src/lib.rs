@@ -14,7 +14,8 @@
 //!
 //! # Overview
 //!
-//! [`Outbound`] posts; [`Proxies`] opens the proxies that tenants name; [`Guard`] says which addresses may be reached; [`Resolve`] is the port for
+//! [`Outbound`] posts; [`Proxies`] opens the proxies that tenants name; [`Guard`] says which
+//! addresses may be reached; [`Resolve`] is the port for
 //! name look-ups, [`SystemResolver`] the system's; [`tls`] sets clients up for everybody.
 
 mod address;

@@ -83,8 +83,8 @@ impl ImportError {
     }
 }
 
-/// Brings a session in, all of it or nothing: from a session file, or from the state of a Baileys program as
-/// [`bring_in_baileys`] takes it.
+/// Brings a session in, all of it or nothing: from a session file, or from the state of a Baileys
+/// program as [`bring_in_baileys`] takes it.
 ///
 /// # Errors
 /// [`ImportError::Field`], [`ImportError::Occupied`], [`ImportError::Vault`].

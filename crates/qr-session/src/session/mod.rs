@@ -46,8 +46,8 @@ const PRE_KEYS: usize = 100;
 const FAREWELL: Duration = Duration::from_secs(3);
 /// How long WhatsApp may take to hear that a session logs out.
 const LOGGED_OUT_WITHIN: Duration = Duration::from_secs(10);
-/// Chats of a session for which the engine keeps a worker ready. Each holds about 31 KiB; one that
-/// is at work is never let go, and a new one costs a microsecond.
+/// Chats of a session for which the engine keeps a worker ready. Each holds about 31 KiB, as the
+/// engine's source says of it; one that is at work is never let go, and a new one is a task.
 const LANES: u64 = 8;
 /// What the phone calls the session in its list of linked devices.
 const NAME: &str = "Kabar";

@@ -89,7 +89,9 @@ impl Inbox {
         while self.came.recv_many(&mut waiting, MOST).await > 0 {
             let now = Instant::now();
             let old = kept.iter().take_while(|(at, _)| now.duration_since(*at) >= KEPT).count();
-            let old: Vec<Vec<u8>> = kept.drain(..old).map(|(_, key)| key).collect();
+            let mut old: Vec<Vec<u8>> = kept.drain(..old).map(|(_, key)| key).collect();
+            // Who asked again since is kept for the later time.
+            old.retain(|key| !kept.iter().any(|(_, later)| later == key));
             while let Err(error) = backend.keep_wanted(&waiting, old.clone()).await {
                 if *backend.fenced().borrow() {
                     return;
